@@ -1,0 +1,28 @@
+/** The computation graph: symbolic tensors, operations, gradients, encoding. */
+export { grad } from "./gradient.js";
+export { encodeProgram, type Program, programParameters, type WeightLocation } from "./onnx.js";
+export { gelu, quickGelu } from "./ops/activation.js";
+export {
+  add,
+  cast,
+  divide,
+  equal,
+  erf,
+  exp,
+  lessOrEqual,
+  log,
+  maximum,
+  multiply,
+  negate,
+  sigmoid,
+  sqrt,
+  subtract,
+  where,
+} from "./ops/elementwise.js";
+export { gather, gatherElements, scatterAdd, topK } from "./ops/indexing.js";
+export { gemm, matMul, swapLast } from "./ops/matmul.js";
+export { layerNorm, logSoftmax, softmax } from "./ops/normalization.js";
+export { logSumExp, mean, sum, sumTo } from "./ops/reduce.js";
+export { concat, expand, pad, reshape, sizeOf, slice, transpose } from "./ops/shape.js";
+export { addDimensions, type Dimension, elementCount, multiplyDimensions, type Shape } from "./shape.js";
+export { constant, constantInt, input, parameter, type Tensor, type TensorType } from "./tensor.js";

@@ -1,0 +1,101 @@
+import { elementCount, formatShape, normalizeAxis, type Dimension, type Shape } from "../shape.js";
+import { apply, define, type Op, shapeError, type Tensor, type TensorType } from "../tensor.js";
+import { expand, reshape } from "./shape.js";
+
+const gatherOp = define<null>({
+  name: "gather",
+  infer: (inputs) => {
+    const [table, ids] = inputs as [TensorType, TensorType];
+    if (ids.dtype !== "int64" || table.shape.length === 0)
+      throw shapeError("gather", inputs, "a table [rows, ...] and int64 ids");
+    return [{ dtype: table.dtype, shape: [...ids.shape, ...table.shape.slice(1)] }];
+  },
+  lower: (onnx, inputs) => onnx.emit("Gather", inputs, { attributes: { axis: { int: 0 } } }),
+  gradient: ({ inputs }, [dy]) => {
+    const [table, ids] = inputs as [Tensor, Tensor];
+    const rows: Dimension = elementCount(ids.shape);
+    const width = table.shape.slice(1);
+    const updates = reshape(dy!, [rows, ...width]);
+    const indices = expand(reshape(ids, [rows, ...width.map(() => 1)]), updates.shape);
+    return [scatterAdd(table.shape, indices, updates, 0), undefined];
+  },
+});
+
+/** Rows of a table: the result has the shape of `ids` followed by that of a row. */
+export function gather(table: Tensor, ids: Tensor): Tensor {
+  return gatherOp([table, ids], null);
+}
+
+const gatherElementsOp = define<number>({
+  name: "gatherElements",
+  infer: (inputs, axis) => {
+    const [x, indices] = inputs as [TensorType, TensorType];
+    const fits =
+      indices.dtype === "int64" &&
+      indices.shape.length === x.shape.length &&
+      indices.shape.every((dimension, i) => i === axis || dimension === x.shape[i]);
+    if (!fits) throw shapeError("gatherElements", inputs, `x and int64 indices that differ along axis ${axis} alone`);
+    return [{ dtype: x.dtype, shape: indices.shape }];
+  },
+  lower: (onnx, inputs, { attributes: axis }) =>
+    onnx.emit("GatherElements", inputs, { attributes: { axis: { int: axis } } }),
+  gradient: ({ inputs, attributes: axis }, [dy]) => {
+    const [x, indices] = inputs as [Tensor, Tensor];
+    return [scatterAdd(x.shape, indices, dy!, axis), undefined];
+  },
+});
+
+/** For every index, the element of x at that place along `axis` (and the index's own place along the others). */
+export function gatherElements(x: Tensor, indices: Tensor, axis: number): Tensor {
+  return gatherElementsOp([x, indices], normalizeAxis("gatherElements", axis, x.shape.length));
+}
+
+const scatterAddOp = define<{ shape: Shape; axis: number }>({
+  name: "scatterAdd",
+  infer: (inputs, { shape }) => {
+    const [indices, updates] = inputs as [TensorType, TensorType];
+    if (updates.shape.length !== shape.length) throw shapeError("scatterAdd", inputs, `rank of ${formatShape(shape)}`);
+    if (indices.dtype !== "int64") throw shapeError("scatterAdd", inputs, "int64 indices");
+    return [{ dtype: updates.dtype, shape }];
+  },
+  // ScatterElements adds in the order of the indices, so the sum has the same bits at every run; ScatterND with
+  // "add" works in parallel, so its does not.
+  lower: (onnx, [indices, updates], { attributes: { shape, axis } }) => {
+    const zeros = onnx.emit("ConstantOfShape", [onnx.shape(shape)])[0]!;
+    return onnx.emit("ScatterElements", [zeros, indices!, updates!], {
+      attributes: { axis: { int: axis }, reduction: { string: "add" } },
+    });
+  },
+  gradient: ({ inputs, attributes: { axis } }, [dy]) => [undefined, gatherElements(dy!, inputs[0]!, axis)],
+});
+
+/** Zeros of `shape` with every update added at its index along `axis`. */
+export function scatterAdd(shape: Shape, indices: Tensor, updates: Tensor, axis: number): Tensor {
+  return scatterAddOp([indices, updates], { shape, axis: normalizeAxis("scatterAdd", axis, shape.length) });
+}
+
+const topKOp: Op<null> = {
+  name: "topK",
+  infer: (inputs) => {
+    const [x, k] = inputs as [TensorType, TensorType];
+    if (k.dtype !== "int64" || k.shape.length !== 1) throw shapeError("topK", inputs, "x and an int64 vector of length k");
+    const shape = [...x.shape.slice(0, -1), k.shape[0]!];
+    return [
+      { dtype: x.dtype, shape },
+      { dtype: "int64", shape },
+    ];
+  },
+  lower: (onnx, [x, k]) => {
+    const count = onnx.emit("Shape", [k!])[0]!;
+    return onnx.emit("TopK", [x!, count], { outputs: 2 });
+  },
+};
+
+/**
+ * The k largest elements along the last axis, largest first, and their indices. k is the length of the vector
+ * `k` (its elements do not matter), so that it may change from run to run.
+ */
+export function topK(x: Tensor, k: Tensor): { values: Tensor; indices: Tensor } {
+  const [values, indices] = apply(topKOp, [x, k], null) as [Tensor, Tensor];
+  return { values, indices };
+}
