@@ -23,7 +23,7 @@ export async function compileProgram(
   options: CompileOptions & EncodeOptions = {},
 ): Promise<CompiledProgram> {
   const executable = await engine.compile(encodeProgram(program, options), options);
-  const shapes = programInputs(program).map(({ name, shape }) => ({ name, shape }));
+  const shapes = [...programInputs(program)].map(([name, { shape }]) => ({ name, shape }));
   const outputs = Object.entries(program.outputs);
 
   return {

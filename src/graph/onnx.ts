@@ -44,20 +44,18 @@ interface Named {
   readonly name: string;
 }
 
-/** The parameters that a program uses, in the order in which it needs them. */
-export function programParameters({ outputs }: Program): (Tensor & Named)[] {
+/** The parameters that a program uses, by name, in the order in which it needs them. */
+export function programParameters({ outputs }: Program): Map<string, Tensor> {
   return leavesOf(topologicalOrder(Object.values(outputs)), parameterOp);
 }
 
-/** The inputs that a program is fed. */
-export function programInputs({ outputs }: Program): (Tensor & Named)[] {
+/** The inputs that a program is fed, by name. */
+export function programInputs({ outputs }: Program): Map<string, Tensor> {
   return leavesOf(topologicalOrder(Object.values(outputs)), inputOp);
 }
 
-function leavesOf(order: readonly Node[], op: typeof inputOp): (Tensor & Named)[] {
-  return order
-    .filter((node) => node.op === op)
-    .map((node) => ({ ...node.outputs[0]!, name: (node.attributes as Named).name }));
+function leavesOf(order: readonly Node[], op: typeof inputOp): Map<string, Tensor> {
+  return new Map(order.filter((node) => node.op === op).map((node) => [(node.attributes as Named).name, node.outputs[0]!]));
 }
 
 /** Encodes a program as an ONNX model. Parameters and inputs keep their names. */

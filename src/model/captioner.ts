@@ -1,0 +1,209 @@
+import {
+  concat,
+  type Dimension,
+  gather,
+  gatherElements,
+  input,
+  logSumExp,
+  mean,
+  multiplyDimensions,
+  reshape,
+  slice,
+  subtract,
+  type Tensor,
+  topK,
+} from "../graph/index.js";
+import { linear } from "../nn/linear.js";
+import { ParameterScope } from "../nn/parameters.js";
+import { clipVision, type VisionOutputs } from "./clip-vision.js";
+import type { CaptionerConfig } from "./config.js";
+import {
+  crossKeyValues,
+  type DecoderInputs,
+  type DecoderOutputs,
+  type KeyValue,
+  languageModelHead,
+  mbartDecoder,
+} from "./mbart-decoder.js";
+
+/**
+ * CLIP-Vision-mBART50 (Chhablani et al. 2021, flax-community/clip-vit-base-patch32_mbart-large-50): a picture's
+ * positions from CLIP, projected to the decoder's width, are what the cross-attention of mBART's decoder sees.
+ *
+ * The fusion, then the programs that the rest of lingolens runs. Their inputs and outputs are named by
+ * the constants and functions here, so that whoever feeds a program spells no name.
+ */
+export class CaptionerGraph {
+  readonly #parameters = new ParameterScope();
+  readonly #embedding: Tensor;
+
+  constructor(readonly config: CaptionerConfig) {
+    const { vocabularySize, hiddenSize } = config.decoder;
+    this.#embedding = this.#parameters.get("model.shared.weight", [vocabularySize, hiddenSize]);
+  }
+
+  /** @param pixelValues [pictures, channels, size, size] */
+  encode(pixelValues: Tensor): VisionOutputs & { projected: Tensor; cross: KeyValue[] } {
+    const vision = clipVision(this.#parameters.at("model.encoder.vision_model"), this.config.vision, pixelValues);
+    const width = this.config.decoder.hiddenSize;
+    const projected = linear(this.#parameters.at("model.visual_projection"), vision.lastHiddenState, width);
+    const cross = crossKeyValues(this.#parameters.at("model.decoder"), this.config.decoder, projected);
+    return { ...vision, projected, cross };
+  }
+
+  decode(inputs: DecoderInputs): DecoderOutputs {
+    return mbartDecoder(this.#parameters.at("model.decoder"), this.config.decoder, this.#embedding, inputs);
+  }
+
+  /** [rows, hidden] → logits [rows, vocabulary] */
+  head(hiddenStates: Tensor): Tensor {
+    return languageModelHead(this.#parameters, this.#embedding, hiddenStates);
+  }
+
+  /** `pixelValues` as a program's input, [pictures, channels, size, size]. */
+  pixelValues(): Tensor {
+    const { channels, imageSize } = this.config.vision;
+    return input("pixelValues", "float32", ["pictures", channels, imageSize, imageSize]);
+  }
+
+  /** `cross.N.key`, `cross.N.value` as a program's inputs. */
+  crossInputs(): KeyValue[] {
+    const { vision, decoder } = this.config;
+    const positions = (vision.imageSize / vision.patchSize) ** 2 + 1;
+    const shape = ["pictures", decoder.heads, positions, decoder.hiddenSize / decoder.heads];
+    return keyValueInputs("cross", decoder.layers, shape);
+  }
+
+  /** `past.N.key`, `past.N.value` as a program's inputs: of as many rows as the step before had. */
+  pastInputs(): KeyValue[] {
+    const { layers, heads, hiddenSize } = this.config.decoder;
+    return keyValueInputs("past", layers, ["sources", heads, "past", hiddenSize / heads]);
+  }
+}
+
+function keyValueInputs(name: string, layers: number, shape: readonly Dimension[]): KeyValue[] {
+  return Array.from({ length: layers }, (_, layer) => ({
+    key: input(`${name}.${layer}.key`, "float32", shape),
+    value: input(`${name}.${layer}.value`, "float32", shape),
+  }));
+}
+
+/** A list of keys and values as named tensors of a program: `cross.0.key`, `cross.0.value`, `cross.1.key`, … */
+export function keyValueNames(name: string, pairs: readonly KeyValue[]): Record<string, Tensor> {
+  return Object.fromEntries(
+    pairs.flatMap(({ key, value }, layer) => [
+      [`${name}.${layer}.key`, key],
+      [`${name}.${layer}.value`, value],
+    ]),
+  );
+}
+
+type Outputs = Record<string, Tensor>;
+
+/** pixelValues → cross.N.key, cross.N.value [pictures, heads, positions, headSize]. */
+export function encodeOutputs(config: CaptionerConfig): Outputs {
+  const graph = new CaptionerGraph(config);
+  return keyValueNames("cross", graph.encode(graph.pixelValues()).cross);
+}
+
+/** What a step gives of its logits; see `nextToken`. */
+export type Selection = "candidates" | "logits";
+
+/**
+ * The first step: cross.N.*, ids [pictures, captions, length], positions [length] → present.N.* and what
+ * `selection` asks of the last position's logits.
+ */
+export function prefillOutputs(config: CaptionerConfig, selection: Selection): Outputs {
+  const graph = new CaptionerGraph(config);
+  const ids = input("ids", "int64", ["pictures", "captions", "length"]);
+  const positions = input("positions", "int64", ["length"]);
+  const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs() });
+  const [rows, , width] = lastHiddenState.shape as [Dimension, Dimension, number];
+  const last = reshape(slice(lastHiddenState, 1, "length-1", "length"), [rows, width]);
+  return { ...keyValueNames("present", present), ...nextToken(graph.head(last), selection) };
+}
+
+/**
+ * Every later step: one id a row. cross.N.*, past.N.* [sources, …], parents [pictures, captions] (the row of the
+ * past that each row continues), ids [pictures, captions, 1], positions [1] → present.N.* and the selection.
+ */
+export function stepOutputs(config: CaptionerConfig, selection: Selection): Outputs {
+  const graph = new CaptionerGraph(config);
+  const rows = multiplyDimensions("pictures", "captions");
+  const ids = input("ids", "int64", ["pictures", "captions", 1]);
+  const positions = input("positions", "int64", [1]);
+  const parents = reshape(input("parents", "int64", ["pictures", "captions"]), [rows]);
+  const past = graph.pastInputs().map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
+  const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs(), past });
+  const logits = graph.head(reshape(lastHiddenState, [rows, config.decoder.hiddenSize]));
+  return { ...keyValueNames("present", present), ...nextToken(logits, selection) };
+}
+
+/**
+ * The whole logits [rows, vocabulary], or what a beam search needs of them: their `logSumExp` [rows], the
+ * `topLogits` and `topIds` [rows, k] where k is the length of the input `k`, and the logits of the ids in the
+ * input `edited` [rows, edits], whose scores the search will change.
+ */
+function nextToken(logits: Tensor, selection: Selection): Outputs {
+  if (selection === "logits") return { logits };
+  const [rows] = logits.shape as [Dimension];
+  const { values, indices } = topK(logits, input("k", "int64", ["k"]));
+  const edited = reshape(input("edited", "int64", ["pictures", "captions", "edits"]), [rows, "edits"]);
+  return {
+    logSumExp: logSumExp(logits, { axes: [-1] }),
+    topLogits: values,
+    topIds: indices,
+    editedLogits: gatherElements(logits, edited, 1),
+  };
+}
+
+/** Teacher-forced inputs shared by the programs below. */
+export function captionInputs(): { ids: Tensor; labels: Tensor; positions: Tensor } {
+  return {
+    ids: input("decoderInputIds", "int64", ["pictures", "captions", "length"]),
+    labels: input("labels", "int64", ["pictures", "captions", "length"]),
+    positions: input("positions", "int64", ["length"]),
+  };
+}
+
+/** pixelValues, decoderInputIds [pictures, captions, length], positions → logits [pictures, captions, length, vocabulary]. */
+export function logitsOutputs(config: CaptionerConfig): Outputs {
+  const graph = new CaptionerGraph(config);
+  const { ids, positions } = captionInputs();
+  const { cross } = graph.encode(graph.pixelValues());
+  const { lastHiddenState } = graph.decode({ ids, positions, cross });
+  return { logits: reshape(allLogits(graph, lastHiddenState), [...ids.shape, config.decoder.vocabularySize]) };
+}
+
+/** Logits of every position, [rows·length, vocabulary]. */
+export function allLogits(graph: CaptionerGraph, lastHiddenState: Tensor): Tensor {
+  const [rows, length, width] = lastHiddenState.shape as [Dimension, Dimension, number];
+  return graph.head(reshape(lastHiddenState, [multiplyDimensions(rows, length), width]));
+}
+
+/**
+ * Given captions: cross.N.*, decoderInputIds, labels, positions → `logProbs` [pictures, captions, length] of
+ * each label.
+ */
+export function scoreOutputs(config: CaptionerConfig): Outputs {
+  const graph = new CaptionerGraph(config);
+  const { ids, labels, positions } = captionInputs();
+  const { lastHiddenState } = graph.decode({ ids, positions, cross: graph.crossInputs() });
+  const logits = allLogits(graph, lastHiddenState);
+  const labelLogits = gatherElements(logits, reshape(labels, [logits.shape[0]!, 1]), 1);
+  const logProbs = subtract(labelLogits, logSumExp(logits, { axes: [-1], keepDims: true }));
+  return { logProbs: reshape(logProbs, ids.shape) };
+}
+
+/**
+ * What each token looked at: cross.N.*, decoderInputIds, positions → `attention` [pictures, captions, length,
+ * picture positions], the mean of the cross-attention over layers and heads. Entry t belongs to the token that
+ * follows input t.
+ */
+export function attentionOutputs(config: CaptionerConfig): Outputs {
+  const graph = new CaptionerGraph(config);
+  const { ids, positions } = captionInputs();
+  const { crossAttentions } = graph.decode({ ids, positions, cross: graph.crossInputs() });
+  const heads = mean(concat(crossAttentions, 1), { axes: [1] }); // [pictures, captions·length, positions]
+  return { attention: reshape(heads, [...ids.shape, heads.shape.at(-1)!]) };
+}

@@ -1,0 +1,197 @@
+import {
+  add,
+  concat,
+  constantInt,
+  type Dimension,
+  gather,
+  gelu,
+  gemm,
+  lessOrEqual,
+  multiply,
+  multiplyDimensions,
+  reshape,
+  type Tensor,
+  where,
+} from "../graph/index.js";
+import { attention, mergeHeads, splitHeads } from "../nn/attention.js";
+import { layerNorm } from "../nn/layer-norm.js";
+import { linear } from "../nn/linear.js";
+import type { ParameterScope } from "../nn/parameters.js";
+import type { DecoderConfig } from "./config.js";
+
+/**
+ * The text half: the decoder of mBART, "Multilingual Denoising Pre-training for Neural Machine Translation",
+ * Liu et al. 2020 (arXiv 2001.08210), as mBART-50 (Tang et al. 2020, arXiv 2008.00401) uses it: a pre-norm
+ * Transformer with learned positions, a norm after the embeddings and another after the last layer.
+ *
+ * Captions of one picture stand together: row r of `pictures·captions` describes picture ⌊r / captions⌋, so that
+ * the keys and values of a picture are computed and read once, whatever the number of its languages and beams.
+ */
+
+/** Keys and values of one attention, [batch, heads, positions, headSize] each. */
+export interface KeyValue {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
+export interface DecoderInputs {
+  /** [pictures, captions, length] int64 */
+  readonly ids: Tensor;
+  /** [length] int64: where in its caption each of the ids stands, from 0. */
+  readonly positions: Tensor;
+  /** Of every layer, [pictures, heads, picture positions, headSize]; from `crossKeyValues`. */
+  readonly cross: readonly KeyValue[];
+  /** Of every layer, [pictures·captions, heads, past, headSize]: the tokens before `ids`. Default: there are none. */
+  readonly past?: readonly KeyValue[];
+  /** [pictures·captions, length] bool: which ids may be seen by later ones. Default: all. */
+  readonly attentionMask?: Tensor;
+}
+
+export interface DecoderOutputs {
+  /** After `layernorm_embedding`, after every layer but the last, and after the final norm: layers + 1 tensors. */
+  readonly hiddenStates: readonly Tensor[];
+  /** [pictures·captions, length, hidden] */
+  readonly lastHiddenState: Tensor;
+  /** Of every layer, [pictures·captions, heads, length, past + length]. */
+  readonly selfAttentions: readonly Tensor[];
+  /** Of every layer, [pictures, heads, captions·length, picture positions]. */
+  readonly crossAttentions: readonly Tensor[];
+  /** Of every layer, with the past: what the next step is given as `past`. */
+  readonly present: readonly KeyValue[];
+}
+
+/** The decoder's keys and values of a picture, which no step changes. `projected` is [pictures, positions, hidden]. */
+export function crossKeyValues(scope: ParameterScope, config: DecoderConfig, projected: Tensor): KeyValue[] {
+  return Array.from({ length: config.layers }, (_, layer) => {
+    return keyValue(scope.at(`layers.${layer}.encoder_attn`), config, projected);
+  });
+}
+
+/** @param embedding [vocabulary, hidden], shared with the head */
+export function mbartDecoder(
+  scope: ParameterScope,
+  config: DecoderConfig,
+  embedding: Tensor,
+  { ids, positions, cross, past, attentionMask }: DecoderInputs,
+): DecoderOutputs {
+  const [pictures, captions, length] = ids.shape as [Dimension, Dimension, Dimension];
+  const rows = multiplyDimensions(pictures, captions);
+  const bias = past ? undefined : causalBias(positions, attentionMask);
+
+  let x = embedTokens(scope, config, embedding, reshape(ids, [rows, length]), positions);
+  const hiddenStates = [x];
+  const selfAttentions: Tensor[] = [];
+  const crossAttentions: Tensor[] = [];
+  const present: KeyValue[] = [];
+
+  for (let layer = 0; layer < config.layers; layer++) {
+    const block = scope.at(`layers.${layer}`);
+
+    const self = selfAttention(block.at("self_attn"), config, norm(block.at("self_attn_layer_norm"), config, x), {
+      past: past?.[layer],
+      bias,
+    });
+    x = add(x, self.output);
+
+    const seen = crossAttention(
+      block.at("encoder_attn"),
+      config,
+      norm(block.at("encoder_attn_layer_norm"), config, x),
+      cross[layer]!,
+      multiplyDimensions(captions, length),
+    );
+    x = add(x, seen.output);
+
+    const hidden = gelu(linear(block.at("fc1"), norm(block.at("final_layer_norm"), config, x), config.ffnDim));
+    x = add(x, linear(block.at("fc2"), hidden, config.hiddenSize));
+
+    present.push(self.present);
+    selfAttentions.push(self.weights);
+    crossAttentions.push(seen.weights);
+    if (layer + 1 < config.layers) hiddenStates.push(x);
+  }
+  const lastHiddenState = norm(scope.at("layer_norm"), config, x);
+  return {
+    hiddenStates: [...hiddenStates, lastHiddenState],
+    lastHiddenState,
+    selfAttentions,
+    crossAttentions,
+    present,
+  };
+}
+
+/** Scores of every token of the vocabulary, [rows, vocabulary]: the head is tied to the embedding. */
+export function languageModelHead(scope: ParameterScope, embedding: Tensor, hiddenStates: Tensor): Tensor {
+  const vocabulary = embedding.shape[0] as number;
+  const bias = reshape(scope.get("final_logits_bias", [1, vocabulary]), [vocabulary]);
+  return gemm(hiddenStates, embedding, bias, { transposeB: true });
+}
+
+/** mBART's position table starts two rows late, a habit of fairseq, where padding had positions too. */
+const POSITION_OFFSET = 2;
+
+function embedTokens(
+  scope: ParameterScope,
+  config: DecoderConfig,
+  embedding: Tensor,
+  ids: Tensor,
+  positions: Tensor,
+): Tensor {
+  const { hiddenSize, maxPositions, scaleEmbedding } = config;
+  const table = scope.get("embed_positions.weight", [maxPositions + POSITION_OFFSET, hiddenSize]);
+  const tokens = multiply(gather(embedding, ids), scaleEmbedding ? Math.sqrt(hiddenSize) : 1);
+  const x = add(tokens, gather(table, add(positions, constantInt(POSITION_OFFSET))));
+  return norm(scope.at("layernorm_embedding"), config, x);
+}
+
+/** What is added to a score: 0 where the key stands at or before the query and is not masked, else −10⁹. */
+function causalBias(positions: Tensor, attentionMask?: Tensor): Tensor {
+  const length = positions.shape[0]!;
+  const keys = reshape(positions, [1, length]);
+  const queries = reshape(positions, [length, 1]);
+  const causal = where(lessOrEqual(keys, queries), 0, -1e9);
+  if (!attentionMask) return causal;
+  const [rows] = attentionMask.shape;
+  return add(causal, where(reshape(attentionMask, [rows!, 1, 1, length]), 0, -1e9));
+}
+
+function selfAttention(
+  scope: ParameterScope,
+  config: DecoderConfig,
+  x: Tensor,
+  { past, bias }: { past: KeyValue | undefined; bias: Tensor | undefined },
+): { output: Tensor; weights: Tensor; present: KeyValue } {
+  const { hiddenSize, heads } = config;
+  const query = splitHeads(linear(scope.at("q_proj"), x, hiddenSize), heads);
+  const { key, value } = keyValue(scope, config, x);
+  const present = past ? { key: concat([past.key, key], 2), value: concat([past.value, value], 2) } : { key, value };
+  const { output, weights } = attention(query, present.key, present.value, bias);
+  return { output: linear(scope.at("out_proj"), mergeHeads(output), hiddenSize), weights, present };
+}
+
+/** All queries of a picture, of whatever caption, against that picture's keys. */
+function crossAttention(
+  scope: ParameterScope,
+  { hiddenSize, heads }: DecoderConfig,
+  x: Tensor,
+  { key, value }: KeyValue,
+  queriesPerPicture: Dimension,
+): { output: Tensor; weights: Tensor } {
+  const pictures = key.shape[0]!;
+  const query = linear(scope.at("q_proj"), x, hiddenSize);
+  const perPicture = splitHeads(reshape(query, [pictures, queriesPerPicture, hiddenSize]), heads);
+  const { output, weights } = attention(perPicture, key, value);
+  const merged = reshape(mergeHeads(output), x.shape);
+  return { output: linear(scope.at("out_proj"), merged, hiddenSize), weights };
+}
+
+function keyValue(scope: ParameterScope, { hiddenSize, heads }: DecoderConfig, x: Tensor): KeyValue {
+  return {
+    key: splitHeads(linear(scope.at("k_proj"), x, hiddenSize), heads),
+    value: splitHeads(linear(scope.at("v_proj"), x, hiddenSize), heads),
+  };
+}
+
+function norm(scope: ParameterScope, { layerNormEps }: DecoderConfig, x: Tensor): Tensor {
+  return layerNorm(scope, x, layerNormEps);
+}

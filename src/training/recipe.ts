@@ -1,0 +1,129 @@
+import { z } from "zod";
+import { LingolensError } from "../errors.js";
+
+const count = z.int().positive();
+const fraction = z.number().min(0).lt(1);
+
+/** Dimensions of a model that starts from nothing; its vocabulary is the tokenizer's. */
+const newModel = z.strictObject({
+  kind: z.literal("new"),
+  imageSize: count,
+  patchSize: count,
+  visionHiddenSize: count,
+  visionLayers: count,
+  visionHeads: count,
+  visionIntermediateSize: count,
+  decoderHiddenSize: count,
+  decoderLayers: count,
+  decoderHeads: count,
+  decoderFfnDim: count,
+  maxPositions: count,
+  /** Model folder whose tokenizer is used; "bundled" is the one that comes with lingolens. */
+  tokenizer: z.string(),
+});
+
+/** A model folder to go on from; "bundled" is the one that comes with lingolens. */
+const pretrainedModel = z.strictObject({ kind: z.literal("pretrained"), path: z.string() });
+
+/** Scenes drawn while training goes on: no picture is seen twice. */
+const generatedScenes = z.strictObject({
+  kind: z.literal("scenes"),
+  /** Before this step, pictures have one object; from the next mark on, two as well; then all. Default: from 0. */
+  twoObjectsFrom: z.int().min(0).default(0),
+  threeObjectsFrom: z.int().min(0).default(0),
+});
+
+/** A dataset folder (see docs/data.md). */
+const datasetFolder = z.strictObject({
+  kind: z.literal("folder"),
+  path: z.string(),
+  /** A dataset folder to evaluate on. Default: the last `evaluateCount` pictures of `path`, which training then leaves out. */
+  validation: z.string().optional(),
+});
+
+/** Everything that a training run depends on. A run folder's `recipe.json` is one, with every default filled in. */
+export const recipeSchema = z.strictObject({
+  name: z.string(),
+  model: z.discriminatedUnion("kind", [newModel, pretrainedModel]),
+  data: z.discriminatedUnion("kind", [generatedScenes, datasetFolder]),
+  /** ISO codes. A picture is encoded once and its captions in all of them are learnt together. */
+  languages: z.array(z.string()).min(1),
+  /** Optimiser steps. */
+  steps: count,
+  /** Pictures a step. */
+  batchSize: count,
+  /** Parts into which a step's pictures are split to save memory; the result is the same but for rounding. */
+  gradientAccumulation: count.default(1),
+  seed: z.int().min(0).default(42),
+  learningRate: z.number().positive(),
+  warmupSteps: z.int().min(0),
+  beta1: fraction.default(0.9),
+  beta2: fraction.default(0.98),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0.01),
+  /** Largest global norm of the gradient; 0 for no clipping. */
+  clipNorm: z.number().min(0).default(0),
+  labelSmoothing: fraction.default(0),
+  /** Only 0 is supported so far. */
+  dropout: z.literal(0, "only dropout 0 is supported so far").default(0),
+  /** Longest caption, in tokens with language and `</s>`; longer ones are cut. */
+  maxLength: count.default(64),
+  logEvery: count.default(10),
+  evaluateEvery: count,
+  /** Pictures that an evaluation looks at. */
+  evaluateCount: count.default(256),
+  checkpointEvery: count,
+  /** Checkpoints kept, newest first. */
+  keepCheckpoints: count.default(6),
+});
+
+export type Recipe = z.infer<typeof recipeSchema>;
+/** A recipe as it is written: what has a default may be left out. */
+export type RecipeInput = z.input<typeof recipeSchema>;
+
+/**
+ * Fills in defaults after applying `key=value` changes, such as `steps=100` or `data.path=photos`.
+ * @throws {LingolensError} `option-unsupported` for an unknown key, `config-invalid` for a value that does not fit
+ */
+export function resolveRecipe(input: unknown, changes: readonly string[] = []): Recipe {
+  const recipe = structuredClone(input) as Record<string, unknown>;
+  for (const change of changes) applyChange(recipe, change);
+  const parsed = recipeSchema.safeParse(recipe);
+  if (parsed.success) {
+    if (parsed.data.batchSize % parsed.data.gradientAccumulation !== 0)
+      throw new LingolensError(
+        "config-invalid",
+        `Recipe: batchSize (${parsed.data.batchSize}) is not a multiple of gradientAccumulation (${parsed.data.gradientAccumulation}).`,
+      );
+    return parsed.data;
+  }
+  const [issue] = parsed.error.issues;
+  if (issue?.code === "unrecognized_keys")
+    throw new LingolensError(
+      "option-unsupported",
+      `A recipe has no key "${[...issue.path, issue.keys[0]].join(".")}". Its keys: ${Object.keys(recipeSchema.shape).join(", ")}.`,
+    );
+  throw new LingolensError("config-invalid", `Recipe, ${issue!.path.join(".")}: ${issue!.message}.`);
+}
+
+function applyChange(recipe: Record<string, unknown>, change: string): void {
+  const [, path, value] = /^([^=]+)=(.*)$/s.exec(change) ?? [];
+  if (!path) throw new LingolensError("option-unsupported", `--set: expected key=value; got "${change}".`);
+  const keys = path.split(".");
+  const last = keys.pop()!;
+  let target = recipe;
+  for (const key of keys) {
+    if (!Object.hasOwn(target, key) || typeof target[key] !== "object" || target[key] === null) target[key] = {};
+    target = target[key] as Record<string, unknown>;
+  }
+  Object.defineProperty(target, last, { value: parseValue(value!), enumerable: true, writable: true, configurable: true });
+}
+
+/** JSON where it is JSON, text otherwise: `--set languages=["en","it"]`, `--set data.path=photos`. */
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
