@@ -1,6 +1,7 @@
 /** What went wrong, for programs: stable names that callers may switch on. */
 export type ErrorCode =
   | "file-not-found"
+  | "already-exists"
   | "unreadable-image"
   | "image-too-large"
   | "unsupported-format"

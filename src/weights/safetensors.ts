@@ -1,0 +1,222 @@
+/** Tensors in safetensors files: found, read and written one at a time, so that a checkpoint never stands twice in memory. */
+import { type FileHandle, open } from "node:fs/promises";
+import { LingolensError } from "../errors.js";
+import { writeFileAtomically } from "./atomic-file.js";
+import { bfloat16ToFloat32, float16ToFloat32 } from "./half.js";
+import {
+  damaged,
+  ELEMENT_BYTES,
+  encodeHeader,
+  headerLength,
+  LENGTH_BYTES,
+  parseHeader,
+  type SafetensorsDType,
+  type SafetensorsEntry,
+  type SafetensorsHeader,
+} from "./safetensors-header.js";
+
+export type SafetensorsData =
+  | Float32Array
+  | Float64Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A tensor in memory, row-major. F16 and BF16 are kept as their bits, BOOL as one byte an element. */
+export interface SafetensorsTensor {
+  readonly dtype: SafetensorsDType;
+  readonly shape: readonly number[];
+  readonly data: SafetensorsData;
+}
+
+/** A tensor to be written, whose values may be made when their turn comes. */
+export interface SafetensorsSource {
+  readonly dtype: SafetensorsDType;
+  readonly shape: readonly number[];
+  readonly data: SafetensorsData | (() => SafetensorsData | Promise<SafetensorsData>);
+}
+
+/** Where a tensor's bytes lie, as ONNX external data wants it. */
+export interface TensorLocation {
+  readonly file: string;
+  /** First byte, counted from the beginning of the file. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** A file whose header has been read and checked. It is not kept open. */
+export interface SafetensorsFile {
+  readonly path: string;
+  readonly header: SafetensorsHeader;
+}
+
+const ARRAY_TYPE = {
+  BOOL: Uint8Array,
+  U8: Uint8Array,
+  I8: Int8Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  F32: Float32Array,
+  F64: Float64Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+} as const satisfies Record<SafetensorsDType, unknown>;
+
+/** Node and Linux both move less than 2 GiB in one call. */
+const MAX_TRANSFER = 1 << 30;
+
+/**
+ * Reads and checks the header.
+ * @throws {LingolensError} `file-not-found`, `checkpoint-damaged`
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  return withFile(path, async (file) => {
+    const stat = await file.stat();
+    if (!stat.isFile())
+      throw new LingolensError("file-not-found", `${path}: expected a file, got something else.`);
+    const { size } = stat;
+    const start = new Uint8Array(LENGTH_BYTES);
+    await readFully(file, start.subarray(0, Math.min(size, LENGTH_BYTES)), 0, path);
+    const json = new Uint8Array(headerLength(start, size, path));
+    await readFully(file, json, LENGTH_BYTES, path);
+    return { path, header: parseHeader(json, size, path) };
+  });
+}
+
+/** @throws {LingolensError} `checkpoint-mismatch` where the file has no tensor of this name. */
+export function tensorLocation(file: SafetensorsFile, name: string): TensorLocation {
+  const { offset, length } = entryOf(file, name);
+  return { file: file.path, offset, length };
+}
+
+/**
+ * Reads one tensor into fresh memory.
+ * @throws {LingolensError} `checkpoint-mismatch`, `file-not-found`, `checkpoint-damaged`, `out-of-memory`
+ */
+export async function readTensor(file: SafetensorsFile, name: string): Promise<SafetensorsTensor> {
+  const { dtype, shape, offset, length } = entryOf(file, name);
+  return withFile(file.path, async (handle) => {
+    const bytes = new Uint8Array(allocate(length, `tensor ${name}`));
+    await readFully(handle, bytes, offset, file.path);
+    return { dtype, shape, data: new ARRAY_TYPE[dtype](bytes.buffer) };
+  });
+}
+
+/**
+ * The tensor's values as float32; a float32 tensor's own memory.
+ * @throws {LingolensError} `checkpoint-mismatch` for whole numbers and booleans, which are no weights.
+ */
+export function toFloat32({ dtype, data }: SafetensorsTensor): Float32Array {
+  switch (dtype) {
+    case "F32":
+      return data as Float32Array;
+    case "F16":
+      return float16ToFloat32(data as Uint16Array);
+    case "BF16":
+      return bfloat16ToFloat32(data as Uint16Array);
+    case "F64":
+      return Float32Array.from(data as Float64Array);
+    default:
+      throw new LingolensError(
+        "checkpoint-mismatch",
+        `Expected a tensor of F32, F16, BF16 or F64, got ${dtype}. Quantised checkpoints are not read.`,
+      );
+  }
+}
+
+/**
+ * Writes a file atomically, tensor by tensor. Equal tensors and metadata give equal bytes, whatever their order, and
+ * the same bytes as Hugging Face's `safetensors` library.
+ * @param metadata Free strings for the header. Default `{ format: "pt" }`, which Hugging Face's loaders ask for.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsSource>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Promise<void> {
+  const { bytes, names } = encodeHeader(tensors, metadata);
+  await writeFileAtomically(path, async (file) => {
+    await writeFully(file, bytes);
+    for (const name of names) {
+      const { dtype, shape, data: source } = tensors.get(name)!;
+      const data = typeof source === "function" ? await source() : source;
+      const elements = shape.reduce((product, size) => product * size, 1);
+      if (data.length !== elements || data.BYTES_PER_ELEMENT !== ELEMENT_BYTES[dtype]) {
+        throw new LingolensError(
+          "shape-mismatch",
+          `Tensor ${name}: expected ${elements} elements of ${ELEMENT_BYTES[dtype]} bytes for ${dtype} ` +
+            `[${shape}], got ${data.length} of ${data.BYTES_PER_ELEMENT}.`,
+        );
+      }
+      await writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+  });
+}
+
+function entryOf({ path, header }: SafetensorsFile, name: string): SafetensorsEntry {
+  const entry = header.tensors.get(name);
+  if (entry) return entry;
+  throw new LingolensError(
+    "checkpoint-mismatch",
+    `${path}: expected a tensor "${name}", got none of this name.`,
+  );
+}
+
+async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  let file: FileHandle;
+  try {
+    file = await open(path, "r");
+  } catch (cause) {
+    throw new LingolensError(
+      "file-not-found",
+      `${path}: the file cannot be opened. ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+function allocate(bytes: number, what: string): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes);
+  } catch (cause) {
+    throw new LingolensError("out-of-memory", `No memory for the ${bytes} bytes of ${what}.`, { cause });
+  }
+}
+
+async function readFully(file: FileHandle, into: Uint8Array, position: number, path: string): Promise<void> {
+  for (let done = 0; done < into.byteLength; ) {
+    const length = Math.min(into.byteLength - done, MAX_TRANSFER);
+    const { bytesRead } = await file.read(into, done, length, position + done);
+    if (bytesRead === 0) {
+      throw damaged(
+        path,
+        `expected ${into.byteLength} bytes at ${position}, got ${done}: the file has shrunk`,
+      );
+    }
+    done += bytesRead;
+  }
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const { bytesWritten } = await file.write(bytes, done, Math.min(bytes.byteLength - done, MAX_TRANSFER));
+    done += bytesWritten;
+  }
+}
