@@ -17,6 +17,7 @@ export type ErrorCode =
   | "shape-mismatch"
   | "engine-unavailable"
   | "engine-failed"
+  | "training-diverged"
   | "handle-closed"
   | "out-of-memory"
   | "cancelled";

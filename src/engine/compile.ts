@@ -1,6 +1,6 @@
 import { LingolensError } from "../errors.js";
 import { type EncodeOptions, encodeProgram, type Program, programInputs } from "../graph/onnx.js";
-import { evaluateDimension, formatShape, type Shape } from "../graph/shape.js";
+import { type Dimension, evaluateDimension, formatShape, type Shape } from "../graph/shape.js";
 import type { CompileOptions, DType, Engine, HostTensor, TensorData } from "./engine.js";
 
 /** Feeds and results of a run, by name. */
@@ -42,30 +42,32 @@ export async function compileProgram(
   };
 }
 
-/** Sizes of the named dimensions, read off what is fed; they must agree among the inputs. */
+/** Sizes of the named dimensions, read off what is fed; the inputs must agree on them. */
 function bindSizes(inputs: readonly { name: string; shape: Shape }[], feeds: HostTensors): Map<string, number> {
   const sizes = new Map<string, number>();
   for (const { name, shape } of inputs) {
     const fed = feeds[name];
     if (!fed) throw new LingolensError("shape-mismatch", `The program's input "${name}" ${formatShape(shape)} was not fed.`);
-    const fits =
-      fed.shape.length === shape.length &&
-      shape.every((dimension, axis) => {
-        const size = fed.shape[axis]!;
-        if (typeof dimension === "number") return size === dimension;
-        if (!sizes.has(dimension)) sizes.set(dimension, size);
-        return sizes.get(dimension) === size;
-      });
+    shape.forEach((dimension, axis) => {
+      const size = fed.shape[axis];
+      if (isName(dimension) && size !== undefined && !sizes.has(dimension)) sizes.set(dimension, size);
+    });
+  }
+  for (const { name, shape } of inputs) {
+    const got = feeds[name]!.shape;
+    const fits = got.length === shape.length && shape.every((d, axis) => evaluateDimension(d, sizes) === got[axis]);
     if (!fits) {
       const known = [...sizes].map(([dimension, size]) => `${dimension} = ${size}`).join(", ");
       throw new LingolensError(
         "shape-mismatch",
-        `Input "${name}": expected ${formatShape(shape)}${known && ` with ${known}`}; got ${formatShape(fed.shape)}.`,
+        `Input "${name}": expected ${formatShape(shape)}${known && ` with ${known}`}; got ${formatShape(got)}.`,
       );
     }
   }
   return sizes;
 }
+
+const isName = (dimension: Dimension): dimension is string => typeof dimension === "string" && /^\w+$/.test(dimension);
 
 /** Zeroed memory for so many elements. */
 export function allocate(dtype: DType, count: number): TensorData {

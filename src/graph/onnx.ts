@@ -196,7 +196,8 @@ class GraphWriter implements Emitter {
 
   input(name: string, dtype: DType, shape: Shape): void {
     shape.forEach((dimension, axis) => {
-      if (typeof dimension === "string" && !this.#sizes.has(dimension)) this.#sizes.set(dimension, { input: name, axis });
+      if (typeof dimension === "string" && !this.#sizes.has(dimension))
+        this.#sizes.set(dimension, { input: name, axis });
     });
     writeValueInfo(this.#graph.tag(FIELD.graph.input, BYTES).fork(), name, dtype, shape).join();
   }

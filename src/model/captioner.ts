@@ -106,28 +106,25 @@ export function encodeOutputs(config: CaptionerConfig): Outputs {
   return keyValueNames("cross", graph.encode(graph.pixelValues()).cross);
 }
 
-/** What a step gives of its logits; see `nextToken`. */
-export type Selection = "candidates" | "logits";
-
 /**
- * The first step: cross.N.*, ids [pictures, captions, length], positions [length] → present.N.* and what
- * `selection` asks of the last position's logits.
+ * The first step: cross.N.*, ids [pictures, captions, length], positions [length] → present.N.* and, for
+ * the token that follows the last id, what `nextToken` gives.
  */
-export function prefillOutputs(config: CaptionerConfig, selection: Selection): Outputs {
+export function prefillOutputs(config: CaptionerConfig): Outputs {
   const graph = new CaptionerGraph(config);
   const ids = input("ids", "int64", ["pictures", "captions", "length"]);
   const positions = input("positions", "int64", ["length"]);
   const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs() });
   const [rows, , width] = lastHiddenState.shape as [Dimension, Dimension, number];
   const last = reshape(slice(lastHiddenState, 1, "length-1", "length"), [rows, width]);
-  return { ...keyValueNames("present", present), ...nextToken(graph.head(last), selection) };
+  return { ...keyValueNames("present", present), ...nextToken(graph.head(last)) };
 }
 
 /**
  * Every later step: one id a row. cross.N.*, past.N.* [sources, …], parents [pictures, captions] (the row of the
- * past that each row continues), ids [pictures, captions, 1], positions [1] → present.N.* and the selection.
+ * past that each row continues), ids [pictures, captions, 1], positions [1] → present.N.* and what `nextToken` gives.
  */
-export function stepOutputs(config: CaptionerConfig, selection: Selection): Outputs {
+export function stepOutputs(config: CaptionerConfig): Outputs {
   const graph = new CaptionerGraph(config);
   const rows = multiplyDimensions("pictures", "captions");
   const ids = input("ids", "int64", ["pictures", "captions", 1]);
@@ -136,16 +133,15 @@ export function stepOutputs(config: CaptionerConfig, selection: Selection): Outp
   const past = graph.pastInputs().map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
   const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs(), past });
   const logits = graph.head(reshape(lastHiddenState, [rows, config.decoder.hiddenSize]));
-  return { ...keyValueNames("present", present), ...nextToken(logits, selection) };
+  return { ...keyValueNames("present", present), ...nextToken(logits) };
 }
 
 /**
- * The whole logits [rows, vocabulary], or what a beam search needs of them: their `logSumExp` [rows], the
- * `topLogits` and `topIds` [rows, k] where k is the length of the input `k`, and the logits of the ids in the
- * input `edited` [rows, edits], whose scores the search will change.
+ * What a search needs of logits [rows, vocabulary]: their `logSumExp` [rows], the `topLogits` and `topIds`
+ * [rows, k] where k is the length of the input `k`, and `editedLogits` [rows, edits], those of the ids in the
+ * input `edited`, whose scores the search will change.
  */
-function nextToken(logits: Tensor, selection: Selection): Outputs {
-  if (selection === "logits") return { logits };
+function nextToken(logits: Tensor): Outputs {
   const [rows] = logits.shape as [Dimension];
   const { values, indices } = topK(logits, input("k", "int64", ["k"]));
   const edited = reshape(input("edited", "int64", ["pictures", "captions", "edits"]), [rows, "edits"]);
@@ -182,13 +178,14 @@ export function allLogits(graph: CaptionerGraph, lastHiddenState: Tensor): Tenso
 }
 
 /**
- * Given captions: cross.N.*, decoderInputIds, labels, positions → `logProbs` [pictures, captions, length] of
- * each label.
+ * Given captions: decoderInputIds, labels, positions, and either pixelValues or cross.N.* → `logProbs` [pictures,
+ * captions, length] of each label.
  */
-export function scoreOutputs(config: CaptionerConfig): Outputs {
+export function scoreOutputs(config: CaptionerConfig, from: "pixelValues" | "cross"): Outputs {
   const graph = new CaptionerGraph(config);
   const { ids, labels, positions } = captionInputs();
-  const { lastHiddenState } = graph.decode({ ids, positions, cross: graph.crossInputs() });
+  const cross = from === "cross" ? graph.crossInputs() : graph.encode(graph.pixelValues()).cross;
+  const { lastHiddenState } = graph.decode({ ids, positions, cross });
   const logits = allLogits(graph, lastHiddenState);
   const labelLogits = gatherElements(logits, reshape(labels, [logits.shape[0]!, 1]), 1);
   const logProbs = subtract(labelLogits, logSumExp(logits, { axes: [-1], keepDims: true }));

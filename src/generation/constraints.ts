@@ -1,0 +1,64 @@
+/** What a search may not do, or not do freely, as Hugging Face's logits processors define it. */
+export interface Constraints {
+  /** Shortest result in tokens, the start token counted. */
+  readonly minLength: number;
+  /** Longest result in tokens, the start token counted. */
+  readonly maxLength: number;
+  /** No n-gram of tokens occurs twice; 0 allows all. */
+  readonly noRepeatNgramSize: number;
+  /** Above 1, tokens that have occurred become less likely (Keskar et al. 2019, arXiv 1909.05858); 1 is off. */
+  readonly repetitionPenalty: number;
+  /** Token sequences that never occur. */
+  readonly bannedSequences: readonly (readonly number[])[];
+  readonly eosId: number;
+  /** The last token of a result that reaches `maxLength`. Default: whatever it is. */
+  readonly forcedEosId?: number;
+}
+
+/** Changes to the scores of one row's next token. */
+export interface Edits {
+  /** Each id once. */
+  readonly ids: readonly number[];
+  readonly banned: ReadonlySet<number>;
+  readonly penalty: number;
+}
+
+/** What changes for the token that follows `tokens`. */
+export function editsAfter(tokens: readonly number[], constraints: Constraints): Edits {
+  const { minLength, noRepeatNgramSize, repetitionPenalty, bannedSequences, eosId } = constraints;
+  const banned = new Set<number>();
+  if (tokens.length < minLength) banned.add(eosId);
+  if (noRepeatNgramSize > 0) for (const id of repeatedNgrams(tokens, noRepeatNgramSize)) banned.add(id);
+  for (const sequence of bannedSequences) {
+    const last = sequence.at(-1)!;
+    if (sequence.length === 1 ? last !== eosId : endsBefore(tokens, sequence)) banned.add(last);
+  }
+  const penalised = repetitionPenalty === 1 ? [] : tokens;
+  return { ids: [...new Set([...banned, ...penalised])], banned, penalty: repetitionPenalty };
+}
+
+/** The edited value of a logit or a log-probability. */
+export function editScore(score: number, id: number, { banned, penalty }: Edits): number {
+  if (banned.has(id)) return Number.NEGATIVE_INFINITY;
+  return score < 0 ? score * penalty : score / penalty;
+}
+
+/** Tokens that would complete an n-gram which has occurred. */
+function repeatedNgrams(tokens: readonly number[], size: number): number[] {
+  const start = tokens.length - size + 1;
+  if (start < 0) return [];
+  const suffix = tokens.slice(start);
+  const repeated: number[] = [];
+  for (let i = 0; i < start; i++) if (suffix.every((id, j) => tokens[i + j] === id)) repeated.push(tokens[i + size - 1]!);
+  return repeated;
+}
+
+/**
+ * Whether `tokens` end with all of `sequence` but its last. Hugging Face does not look at sequences longer than the
+ * tokens so far, even where all but the last would fit; so neither does this.
+ */
+function endsBefore(tokens: readonly number[], sequence: readonly number[]): boolean {
+  if (sequence.length > tokens.length) return false;
+  const start = tokens.length - (sequence.length - 1);
+  return sequence.slice(0, -1).every((id, i) => tokens[start + i] === id);
+}
