@@ -1,0 +1,162 @@
+/**
+ * Pillow's bicubic resize, byte for byte (src/libImaging/Resample.c, 8-bit path): an antialiasing filter that
+ * widens with the reduction, fixed-point weights, a horizontal pass rounded to bytes, then a vertical one.
+ */
+import type { RgbImage } from "./pixels.js";
+
+/** 8 bits for the sample and 2 of headroom, because bicubic weights overshoot. */
+const PRECISION_BITS = 32 - 8 - 2;
+const ONE = 2 ** PRECISION_BITS;
+const HALF = 1 << (PRECISION_BITS - 1);
+// A sum becomes a byte as in Pillow's `clip8`: the shift drops the fraction, and the clamped array clips it.
+
+/** A rectangle in pixels of the resized picture. */
+export interface Window {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface ResizeOptions {
+  /** Width and height of the whole resized picture. */
+  readonly width: number;
+  readonly height: number;
+  /**
+   * The only part that is computed and returned; it must lie within the resized picture. Its bytes are those that
+   * a crop after the resize would give, at a cost that does not grow with the part thrown away. Default: all of it.
+   */
+  readonly window?: Window;
+}
+
+/** Resizes with Pillow's `Resampling.BICUBIC`. An axis whose length does not change is copied, as Pillow does. */
+export function resizeBicubic(image: RgbImage, options: ResizeOptions): RgbImage {
+  const { width, height } = options;
+  const { left, top, ...size } = options.window ?? { left: 0, top: 0, width, height };
+  const columns = filterTaps(image.width, width, left, size.width);
+  const rows = filterTaps(image.height, height, top, size.height);
+
+  // Only the source rows that some output row reads go through the horizontal pass.
+  const firstRow = rows.starts[0]!;
+  const endRow = rows.starts[size.height - 1]! + rows.counts[size.height - 1]!;
+  const across = filterRows(image, columns, firstRow, endRow);
+  return { ...size, data: filterColumns(across, size.width, rows, firstRow) };
+}
+
+/** For each output position: the input positions it reads and their fixed-point weights. */
+interface FilterTaps {
+  readonly starts: Int32Array;
+  readonly counts: Int32Array;
+  /** `stride` weights for each output position, of which `counts` are used. */
+  readonly weights: Int32Array;
+  readonly stride: number;
+}
+
+/** Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for outputs `first` to `first + count - 1`. */
+function filterTaps(inputSize: number, outputSize: number, first: number, count: number): FilterTaps {
+  if (inputSize === outputSize) return copyingTaps(first, count);
+  const scale = inputSize / outputSize;
+  const filterScale = Math.max(scale, 1);
+  const support = 2 * filterScale;
+  const stride = Math.ceil(support) * 2 + 1;
+  const starts = new Int32Array(count);
+  const counts = new Int32Array(count);
+  const weights = new Int32Array(count * stride);
+  const unnormalised = new Float64Array(stride);
+  const inverse = 1 / filterScale;
+
+  for (let i = 0; i < count; i++) {
+    const center = (first + i + 0.5) * scale;
+    const start = Math.max(Math.trunc(center - support + 0.5), 0);
+    const taps = Math.min(Math.trunc(center + support + 0.5), inputSize) - start;
+    let sum = 0;
+    for (let x = 0; x < taps; x++) {
+      const weight = bicubic((x + start - center + 0.5) * inverse);
+      unnormalised[x] = weight;
+      sum += weight;
+    }
+    for (let x = 0; x < taps; x++) {
+      const weight = sum === 0 ? unnormalised[x]! : unnormalised[x]! / sum;
+      weights[i * stride + x] = Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * ONE);
+    }
+    starts[i] = start;
+    counts[i] = taps;
+  }
+  return { starts, counts, weights, stride };
+}
+
+/** An axis that keeps its length: weight 1 on the sample itself, which the rounding below gives back unchanged. */
+function copyingTaps(first: number, count: number): FilterTaps {
+  return {
+    starts: Int32Array.from({ length: count }, (_, i) => first + i),
+    counts: new Int32Array(count).fill(1),
+    weights: new Int32Array(count).fill(ONE),
+    stride: 1,
+  };
+}
+
+/** Keys' cubic convolution with a = -0.5 (Keys 1981), in Pillow's order of operations. */
+function bicubic(x: number): number {
+  const a = -0.5;
+  const d = Math.abs(x);
+  if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  if (d < 2) return (((d - 5) * d + 8) * d - 4) * a;
+  return 0;
+}
+
+/** The horizontal pass over source rows `firstRow` to `endRow - 1`: bytes [endRow - firstRow, outputs, RGB]. */
+function filterRows(
+  image: RgbImage,
+  columns: FilterTaps,
+  firstRow: number,
+  endRow: number,
+): Uint8ClampedArray {
+  const { starts, counts, weights, stride } = columns;
+  const source = image.data;
+  const width = starts.length;
+  const out = new Uint8ClampedArray((endRow - firstRow) * width * 3);
+  let to = 0;
+  for (let y = firstRow; y < endRow; y++) {
+    for (let i = 0; i < width; i++) {
+      let from = (y * image.width + starts[i]!) * 3;
+      let red = HALF;
+      let green = HALF;
+      let blue = HALF;
+      for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
+        const weight = weights[w]!;
+        red += source[from]! * weight;
+        green += source[from + 1]! * weight;
+        blue += source[from + 2]! * weight;
+        from += 3;
+      }
+      out[to++] = red >> PRECISION_BITS;
+      out[to++] = green >> PRECISION_BITS;
+      out[to++] = blue >> PRECISION_BITS;
+    }
+  }
+  return out;
+}
+
+/** The vertical pass over `rows`, whose first row is source row `firstRow`: bytes [outputs, width, RGB]. */
+function filterColumns(
+  source: Uint8ClampedArray,
+  width: number,
+  rows: FilterTaps,
+  firstRow: number,
+): Uint8Array {
+  const { starts, counts, weights, stride } = rows;
+  const height = starts.length;
+  const rowBytes = width * 3;
+  const out = new Uint8ClampedArray(height * rowBytes);
+  const sums = new Int32Array(rowBytes);
+  for (let i = 0; i < height; i++) {
+    sums.fill(HALF);
+    let from = (starts[i]! - firstRow) * rowBytes;
+    for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
+      const weight = weights[w]!;
+      for (let x = 0; x < rowBytes; x++) sums[x]! += source[from++]! * weight;
+    }
+    for (let x = 0; x < rowBytes; x++) out[i * rowBytes + x] = sums[x]! >> PRECISION_BITS;
+  }
+  return new Uint8Array(out.buffer);
+}
