@@ -29,8 +29,8 @@ export class CharsMap {
     if (trieBytes < 4 || trieBytes % 4 !== 0 || trieBytes > bytes.length - 4) {
       throw damaged(`its trie should take ${trieBytes} bytes, the whole has ${bytes.length}`);
     }
-    // Both the file and every machine that runs JavaScript are little-endian.
-    this.#units = new Uint32Array(bytes.slice(4, 4 + trieBytes).buffer);
+    // A copy, because a view must be aligned. The file and every machine that runs JavaScript are little-endian.
+    this.#units = new Uint32Array(new Uint8Array(bytes.subarray(4, 4 + trieBytes)).buffer);
     this.#texts = bytes.subarray(4 + trieBytes);
   }
 

@@ -1,7 +1,9 @@
 /**
- * SentencePiece's own encoder and decoder for unigram models, equal to the C++ library (`SentencePieceProcessor`).
- * The mBART-50 tokenizer does not run through it: it follows Hugging Face's fast tokenizers, see
- * `fast-tokenizer.ts`.
+ * SentencePiece's own encoder and decoder for unigram models, equal to the C++ library (`SentencePieceProcessor`)
+ * of version 0.2.2. Versions up to 0.2.1 add up scores in another precision, so that some of the cuts which are
+ * equally good ("...." as ". ..." or "... .") come out the other way round.
+ *
+ * The mBART-50 tokenizer does not run through it: it follows Hugging Face's, see `fast-tokenizer.ts`.
  */
 import { LingolensError } from "../errors.js";
 import { type Normalizer, sentencePieceNormalizer, spaceSymbol } from "./normalizer.js";
@@ -15,8 +17,8 @@ export interface EncodedPiece {
   readonly text: string;
 }
 
-// FLT_MIN, where the C++ library starts its search for the highest score: with log-probabilities it stays there.
-const smallestFloat = 1.1754943508222875e-38;
+// What the library gives a user-defined piece for each byte but the first, so that it is always taken whole.
+const userDefinedBonus = Math.fround(0.1);
 
 export class SentencePiece {
   readonly #model: SentencePieceModel;
@@ -104,16 +106,14 @@ export class SentencePiece {
 }
 
 function unigramOf({ pieces }: SentencePieceModel, unknownId: number): Unigram {
-  const normal = pieces.filter(({ type }) => type === "normal");
-  const lowest = normal.reduce((low, { score }) => Math.min(low, score), Infinity);
-  const highest = normal.reduce((high, { score }) => Math.max(high, score), smallestFloat);
   const trie = new PieceTrie();
+  let lowest = Infinity;
   const scores = new Float64Array(pieces.length);
   for (const [id, { text, score, type }] of pieces.entries()) {
     if (type !== "normal" && type !== "user-defined") continue;
     trie.add(text, id);
-    // A user-defined piece costs next to nothing, so that it is always taken whole.
-    scores[id] = type === "normal" ? score : Math.fround(utf8Length(text) * highest) - 0.1;
+    scores[id] = type === "normal" ? score : userDefinedScore(text);
+    if (type === "normal") lowest = Math.min(lowest, score);
   }
   return new Unigram({
     trie,
@@ -124,8 +124,9 @@ function unigramOf({ pieces }: SentencePieceModel, unknownId: number): Unigram {
   });
 }
 
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
+function userDefinedScore(text: string): number {
+  const bytes = new TextEncoder().encode(text).length;
+  return Math.fround(Math.fround(bytes * userDefinedBonus) - userDefinedBonus);
 }
 
 function idsOfBytes({ pieces }: SentencePieceModel): number[] {

@@ -42,6 +42,7 @@ export class Unigram {
   /** Cuts well-formed text; neighbouring unknown characters make one segment. */
   segment(text: string): Segment[] {
     const { trie, scores, unknownId, unknownScore, precision } = this.#options;
+    const round = precision === "float32" ? Math.fround : identity;
     this.#prepare(text.length + 1);
     for (let start = 0; start < text.length; ) {
       const scoreSoFar = this.#scores[start]!;
@@ -53,13 +54,11 @@ export class Unigram {
         if (node < 0) break;
         const id = trie.value(node);
         if (id < 0) continue;
-        this.#offer(end, start, id, scoreSoFar + scores[id]!);
+        this.#offer(end, start, id, round(scoreSoFar + scores[id]!));
         if (end - start === width) characterIsPiece = true;
       }
       if (!characterIsPiece) {
-        const score = scoreSoFar + unknownScore;
-        // C++ adds this one up as floats; a piece's sum is compared before it is rounded.
-        this.#offer(start + width, start, unknownId, precision === "float32" ? Math.fround(score) : score);
+        this.#offer(start + width, start, unknownId, round(scoreSoFar + unknownScore));
       }
       start += width;
     }
@@ -98,3 +97,5 @@ export class Unigram {
     return segments.reverse();
   }
 }
+
+const identity = (value: number) => value;
