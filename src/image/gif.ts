@@ -59,9 +59,9 @@ export function decodeGif(bytes: Uint8Array): RgbImage {
 
 function readFirstFrame(bytes: Uint8Array): GifFrame {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const byte = (at: number) => bytes[at] ?? fail("it is cut short");
+  const byte = (at: number) => bytes[at] ?? fail("the GIF is cut short");
   const uint16 = (at: number) =>
-    at + 2 <= bytes.length ? view.getUint16(at, true) : fail("it is cut short");
+    at + 2 <= bytes.length ? view.getUint16(at, true) : fail("the GIF is cut short");
 
   let at = 13;
   const readPalette = (flags: number): Uint8Array | undefined => {
@@ -88,7 +88,7 @@ function readFirstFrame(bytes: Uint8Array): GifFrame {
       // A frame that leaves the screen widens it, as in PIL.
       const width = Math.max(uint16(6), x + frameWidth);
       const height = Math.max(uint16(8), y + frameHeight);
-      if (frameWidth === 0 || frameHeight === 0) fail("its first frame has no pixels");
+      if (frameWidth === 0 || frameHeight === 0) fail("the first frame has no pixels");
       const interlaced = (flags & 0x40) !== 0;
       return {
         width,
@@ -103,7 +103,7 @@ function readFirstFrame(bytes: Uint8Array): GifFrame {
         dataOffset: at,
       };
     } else if (block === 0x3b) {
-      fail("it holds no frame");
+      fail("the GIF holds no frame");
     }
   }
 }
@@ -128,8 +128,9 @@ function* rowOrder({ frameHeight, interlaced }: GifFrame): Generator<number> {
 
 /** LZW with codes of growing width, lowest bit first: `count` palette indices. */
 function decompress(bytes: Uint8Array, offset: number, count: number): Uint8Array {
-  const minimumBits = bytes[offset] ?? fail("it is cut short");
-  if (minimumBits < 1 || minimumBits > 8) fail(`its code size is ${minimumBits}, where 1 to 8 are possible`);
+  const minimumBits = bytes[offset] ?? fail("the GIF is cut short");
+  if (minimumBits < 1 || minimumBits > 8)
+    fail(`the LZW code size is ${minimumBits}, where 1 to 8 are possible`);
   const clear = 1 << minimumBits;
   const end = clear + 1;
 
@@ -157,8 +158,8 @@ function decompress(bytes: Uint8Array, offset: number, count: number): Uint8Arra
       previous = -1;
       continue;
     }
-    if (code === end) fail(`it ends after ${written} of ${count} pixels`);
-    if (code > next || (previous < 0 && code >= clear)) fail("its compressed data is damaged");
+    if (code === end) fail(`the first frame ends after ${written} of ${count} pixels`);
+    if (code > next || (previous < 0 && code >= clear)) fail("the compressed data is damaged");
     if (previous >= 0 && next < 4096) {
       prefix[next] = previous;
       first[next] = first[previous]!;
@@ -189,7 +190,7 @@ function codeReader(bytes: Uint8Array, offset: number): (bits: number) => number
   return (bits) => {
     while (buffered < bits) {
       if (left === 0) left = bytes[at++] ?? 0;
-      if (left === 0 || at >= bytes.length) fail("it is cut short");
+      if (left === 0 || at >= bytes.length) fail("the GIF is cut short");
       buffer |= bytes[at++]! << buffered;
       buffered += 8;
       left--;
@@ -202,5 +203,5 @@ function codeReader(bytes: Uint8Array, offset: number): (bits: number) => number
 }
 
 function fail(what: string): never {
-  throw new LingolensError("unreadable-image", `The GIF is damaged: ${what}.`);
+  throw new LingolensError("unreadable-image", what);
 }

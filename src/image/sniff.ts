@@ -29,40 +29,40 @@ export function sniff(bytes: Uint8Array): Sniffed {
 
 /** Sees the first bytes, and the same without what may precede the first tag of a markup file. */
 type Matcher = (head: string, markup: string) => boolean;
+type HeadMatcher = (head: string) => boolean;
 
 const starts =
-  (...signatures: readonly string[]): Matcher =>
+  (...signatures: readonly string[]): HeadMatcher =>
   (head) =>
     signatures.some((signature) => head.startsWith(signature));
 
 const riff =
-  (type: string): Matcher =>
+  (type: string): HeadMatcher =>
   (head) =>
     head.startsWith("RIFF") && head.startsWith(type, 8);
 
 /** ISO media files name in their first box what they are compatible with. */
 const brand =
-  (...names: readonly string[]): Matcher =>
+  (...names: readonly string[]): HeadMatcher =>
   (head) =>
     mediaBrands(head).some((name) => names.includes(name));
 
-const IMAGES: readonly (readonly [ImageFormat, (head: string) => boolean])[] = [
-  ["JPEG", (head) => head.startsWith("\xff\xd8\xff")],
-  ["PNG", (head) => head.startsWith("\x89PNG\r\n\x1a\n")],
-  ["WebP", (head) => riff("WEBP")(head, "")],
-  ["GIF", (head) => head.startsWith("GIF87a") || head.startsWith("GIF89a")],
-  ["AVIF", (head) => brand("avif", "avis")(head, "")],
-  ["TIFF", (head) => /^(?:II[*+]\0|MM\0[*+])/.test(head)],
+const IMAGES: readonly (readonly [ImageFormat, HeadMatcher])[] = [
+  ["JPEG", starts("\xff\xd8\xff")],
+  ["PNG", starts("\x89PNG\r\n\x1a\n")],
+  ["WebP", riff("WEBP")],
+  ["GIF", starts("GIF87a", "GIF89a")],
+  ["AVIF", brand("avif", "avis")],
+  ["TIFF", starts("II*\0", "II+\0", "MM\0*", "MM\0+")],
 ];
 
 const OTHER_FORMATS: readonly (readonly [string, Matcher])[] = [
   ["HEIC", brand("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1")],
   ["JPEG XL", starts("\xff\x0a", "\0\0\0\x0cJXL ")],
   ["JPEG 2000", starts("\0\0\0\x0cjP  ", "\xff\x4f\xff\x51")],
-  [
-    "a video",
-    (head) => head.startsWith("ftyp", 4) || head.startsWith("\x1a\x45\xdf\xa3") || riff("AVI ")(head, ""),
-  ],
+  ["AVI", riff("AVI ")],
+  ["a video (MP4)", (head) => head.startsWith("ftyp", 4)],
+  ["a video (Matroska)", starts("\x1a\x45\xdf\xa3")],
   ["BMP", (head) => head.startsWith("BM") && head.startsWith("\0\0\0\0", 6)],
   ["ICO", starts("\0\0\x01\0", "\0\0\x02\0")],
   ["PSD", starts("8BPS")],
