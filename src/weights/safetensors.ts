@@ -72,8 +72,14 @@ const ARRAY_TYPE = {
   U64: BigUint64Array,
 } as const satisfies Record<SafetensorsDType, unknown>;
 
+/** What `toFloat32` takes. */
+export const FLOAT_DTYPES: readonly SafetensorsDType[] = ["F32", "F16", "BF16", "F64"];
+
 /** Node and Linux both move less than 2 GiB in one call. */
 const MAX_TRANSFER = 1 << 30;
+
+/** Bytes held of each of two tensors that are compared. */
+const PIECE = 1 << 20;
 
 /**
  * Reads and checks the header.
@@ -112,6 +118,24 @@ export async function readTensor(file: SafetensorsFile, name: string): Promise<S
   });
 }
 
+/** Whether two tensors lie in their files byte for byte the same, read in pieces. */
+export async function sameBytes(a: TensorLocation, b: TensorLocation): Promise<boolean> {
+  if (a.length !== b.length) return false;
+  return withFile(a.file, (fileA) =>
+    withFile(b.file, async (fileB) => {
+      const [piecesA, piecesB] = [Buffer.alloc(PIECE), Buffer.alloc(PIECE)];
+      for (let done = 0; done < a.length; done += PIECE) {
+        const pieceA = piecesA.subarray(0, Math.min(PIECE, a.length - done));
+        const pieceB = piecesB.subarray(0, pieceA.length);
+        await readFully(fileA, pieceA, a.offset + done, a.file);
+        await readFully(fileB, pieceB, b.offset + done, b.file);
+        if (!pieceA.equals(pieceB)) return false;
+      }
+      return true;
+    }),
+  );
+}
+
 /**
  * The tensor's values as float32; a float32 tensor's own memory.
  * @throws {LingolensError} `checkpoint-mismatch` for whole numbers and booleans, which are no weights.
@@ -129,7 +153,7 @@ export function toFloat32({ dtype, data }: SafetensorsTensor): Float32Array {
     default:
       throw new LingolensError(
         "checkpoint-mismatch",
-        `Expected a tensor of F32, F16, BF16 or F64, got ${dtype}. Quantised checkpoints are not read.`,
+        `Expected a tensor of ${FLOAT_DTYPES.join(", ")}, got ${dtype}.`,
       );
   }
 }

@@ -1,0 +1,406 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import fc from "fast-check";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { LingolensError } from "../errors.js";
+import { parseConfig } from "../model/config.js";
+import { type ModelFolder, openModelFolder, writeModelFolder } from "./model-folder.js";
+import { parameterShapes } from "./parameter-shapes.js";
+import {
+  openSafetensors,
+  readTensor,
+  type SafetensorsTensor,
+  toFloat32,
+  writeSafetensors,
+} from "./safetensors.js";
+
+const shared = process.env.LINGOLENS_SHARED;
+const tinyModel = fileURLToPath(new URL("../../test/fixtures/tiny-model", import.meta.url));
+
+type Tensors = Map<string, SafetensorsTensor>;
+
+let scratch: string;
+/** Every tensor of the golden model; not to be changed. */
+let tiny: Tensors;
+let folder: string;
+let tests = 0;
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "lingolens-model-folder-"));
+  const file = await openSafetensors(join(tinyModel, "model.safetensors"));
+  tiny = new Map();
+  for (const name of file.header.tensors.keys()) tiny.set(name, await readTensor(file, name));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+beforeEach(async () => {
+  folder = join(scratch, `model-${tests++}`);
+  await mkdir(folder);
+  await cp(join(tinyModel, "config.json"), join(folder, "config.json"));
+});
+
+async function save(tensors: Tensors, file = "model.safetensors"): Promise<void> {
+  await writeSafetensors(join(folder, file), tensors);
+}
+
+/** The golden model with some tensors of another name, value or dtype. */
+function changed(
+  change: (name: string, tensor: SafetensorsTensor) => [string, SafetensorsTensor][],
+): Tensors {
+  return new Map([...tiny].flatMap(([name, tensor]) => change(name, tensor)));
+}
+
+async function expectTinyValues(model: ModelFolder, except: readonly string[] = []): Promise<void> {
+  expect([...model.weights.keys()].sort()).toEqual([...tiny.keys()].sort());
+  for (const [name, { shape, data }] of tiny) {
+    if (except.includes(name)) continue;
+    const weight = model.weights.get(name)!;
+    expect(weight.shape).toEqual(shape);
+    expect(await weight.read()).toEqual(data);
+  }
+}
+
+function refusal(code: string, ...words: string[]) {
+  const all = words.map((word) => `(?=[^]*${word.replace(/[[\].*+?^$|(){}\\]/g, "\\$&")})`).join("");
+  return { code, message: expect.stringMatching(new RegExp(`^${all}`)) };
+}
+
+describe("parameterShapes", () => {
+  it("names the golden checkpoint's tensors with their shapes", async () => {
+    const json: unknown = JSON.parse(await readFile(join(tinyModel, "config.json"), "utf8"));
+    const shapes = parameterShapes(parseConfig(json, { weightsFormat: "safetensors" }));
+    const stored = [...tiny].map(([name, { shape }]) => [name, shape] as const);
+    expect(Object.fromEntries(shapes)).toEqual(Object.fromEntries(stored));
+  });
+});
+
+describe("openModelFolder", () => {
+  it("reads the golden model, with the place of each parameter in the file", async () => {
+    const model = await openModelFolder(tinyModel);
+    await expectTinyValues(model);
+    expect(model.config.decoder).toMatchObject({ hiddenSize: 48, vocabularySize: 1000, layerNormEps: 1e-5 });
+    expect(model.generationConfig).toBeUndefined();
+    expect(model.tokenizerFiles.size).toBe(0);
+    const bytes = await readFile(join(tinyModel, "model.safetensors"));
+    for (const [name, { location, read }] of model.weights) {
+      expect(location!.file).toBe(join(tinyModel, "model.safetensors"));
+      const mapped = bytes.subarray(location!.offset, location!.offset + location!.length);
+      const values = await read();
+      expect(mapped.equals(new Uint8Array(values.buffer)), name).toBe(true);
+    }
+  });
+
+  it("takes the start token of generation_config.json, and lists the tokenizer's files", async () => {
+    await save(tiny);
+    await writeFile(join(folder, "generation_config.json"), '{"decoder_start_token_id":990,"num_beams":4}');
+    await writeFile(join(folder, "preprocessor_config.json"), '{"crop_size":32}');
+    await writeFile(join(folder, "tokenizer.json"), "{}");
+    const model = await openModelFolder(folder);
+    expect(model.config.ids.decoderStart).toBe(990);
+    expect(model.generationConfig).toEqual({ decoder_start_token_id: 990, num_beams: 4 });
+    expect(model.preprocessorConfig).toEqual({ crop_size: 32 });
+    expect([...model.tokenizerFiles]).toEqual([["tokenizer.json", join(folder, "tokenizer.json")]]);
+  });
+
+  /** The golden model as `VisionEncoderDecoderModel` names its parts. */
+  function huggingFaceNames(visionPrefix: string): Tensors {
+    return changed((name, tensor) => {
+      if (name === "final_logits_bias") return [];
+      if (name === "model.shared.weight") return [["decoder.model.decoder.embed_tokens.weight", tensor]];
+      const renamed = name
+        .replace(/^model\.encoder\.vision_model\./, visionPrefix)
+        .replace(/^model\.visual_projection\./, "enc_to_dec_proj.")
+        .replace(/^model\.decoder\./, "decoder.model.decoder.");
+      return [[renamed, tensor]];
+    });
+  }
+
+  it.each([
+    ["5", "encoder."],
+    ["4", "encoder.vision_model."],
+  ])("reads the names of transformers %s, where a missing bias is 0", async (_, visionPrefix) => {
+    const tensors = huggingFaceNames(visionPrefix);
+    tensors.set(`${visionPrefix}embeddings.position_ids`, {
+      dtype: "I64",
+      shape: [1, 17],
+      data: BigInt64Array.from({ length: 17 }, (_, i) => BigInt(i)),
+    });
+    tensors.set("decoder.lm_head.weight", tiny.get("model.shared.weight")!);
+    await save(tensors);
+    const model = await openModelFolder(folder);
+    await expectTinyValues(model, ["final_logits_bias"]);
+    const bias = model.weights.get("final_logits_bias")!;
+    expect(bias).toMatchObject({ shape: [1, 1000] });
+    expect(bias.location).toBeUndefined();
+    expect(await bias.read()).toEqual(new Float32Array(1000));
+  });
+
+  it("makes the projection that Hugging Face leaves out between equal widths, and only there", async () => {
+    const tensors = huggingFaceNames("encoder.");
+    tensors.delete("enc_to_dec_proj.weight");
+    tensors.delete("enc_to_dec_proj.bias");
+    await save(tensors);
+    await expect(openModelFolder(folder)).rejects.toMatchObject(
+      refusal("checkpoint-mismatch", "Missing: model.visual_projection.weight [48, 32]"),
+    );
+
+    const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+    config.mbart_config.d_model = 32;
+    config.mbart_config.decoder_attention_heads = 2;
+    await writeFile(join(folder, "config.json"), JSON.stringify(config));
+    const shapes = parameterShapes(parseConfig(config, { weightsFormat: "safetensors" }));
+    const narrow: Tensors = new Map();
+    for (const [name, shape] of shapes) {
+      if (name.startsWith("model.visual_projection")) continue;
+      const tensorName = name.replace(/^model\.decoder\./, "decoder.model.decoder.");
+      narrow.set(tensorName, { dtype: "F32", shape, data: new Float32Array(shape.reduce((a, b) => a * b)) });
+    }
+    await save(narrow);
+    const { weights } = await openModelFolder(folder);
+    const projection = await weights.get("model.visual_projection.weight")!.read();
+    expect(projection.every((value, i) => value === (i % 33 === 0 ? 1 : 0))).toBe(true);
+    expect(projection).toHaveLength(32 * 32);
+    expect(await weights.get("model.visual_projection.bias")!.read()).toEqual(new Float32Array(32));
+  });
+
+  it("widens other floats than float32", async () => {
+    const doubles = changed((name, { shape, data }) => [
+      [name, { dtype: "F64", shape, data: Float64Array.from(data as Float32Array) }],
+    ]);
+    await save(doubles);
+    const model = await openModelFolder(folder);
+    await expectTinyValues(model);
+    expect([...model.weights.values()].every(({ location }) => location === undefined)).toBe(true);
+  });
+
+  /** Two shards and their index. */
+  async function saveShards(index: (weightMap: Record<string, string>) => unknown): Promise<void> {
+    const names = [...tiny.keys()];
+    const weightMap: Record<string, string> = {};
+    for (const [i, part] of [names.slice(0, 40), names.slice(40)].entries()) {
+      const file = `model-0000${i + 1}-of-00002.safetensors`;
+      await save(new Map(part.map((name) => [name, tiny.get(name)!])), file);
+      for (const name of part) weightMap[name] = file;
+    }
+    await writeFile(join(folder, "model.safetensors.index.json"), JSON.stringify(index(weightMap)));
+  }
+
+  it("reads shards", async () => {
+    await saveShards((weightMap) => ({ metadata: {}, weight_map: weightMap }));
+    await expectTinyValues(await openModelFolder(folder));
+  });
+
+  const badIndices: [what: string, index: (weightMap: Record<string, string>) => unknown, words: string][] = [
+    ["no weight_map", () => ({}), "weight_map"],
+    [
+      "a path out of the folder",
+      (map) => ({ weight_map: { ...map, x: "../x.safetensors" } }),
+      "../x.safetensors",
+    ],
+    ["an absolute path", (map) => ({ weight_map: { ...map, x: "/etc/passwd" } }), "/etc/passwd"],
+    ["the parent folder", (map) => ({ weight_map: { ...map, x: ".." } }), ".."],
+    ["a number as file", (map) => ({ weight_map: { ...map, x: 7 } }), "got 7"],
+    [
+      "a tensor in the wrong shard",
+      (map) => ({ weight_map: { ...map, "model.shared.weight": "model-00001-of-00002.safetensors" } }),
+      '"model.shared.weight"',
+    ],
+    ["a tensor that is nowhere", (map) => ({ weight_map: { ...map, x: map["model.shared.weight"] } }), '"x"'],
+  ];
+  it.each(badIndices)("refuses an index with %s", async (_, index, words) => {
+    await saveShards(index);
+    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("checkpoint-damaged", words));
+  });
+
+  it("names a shard that is missing", async () => {
+    await saveShards((weightMap) => ({ weight_map: weightMap }));
+    await rm(join(folder, "model-00002-of-00002.safetensors"));
+    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("file-not-found", "model-00002"));
+  });
+
+  it("names parameters that are missing, unknown or of another shape", async () => {
+    const norm = "model.decoder.layer_norm.weight";
+    const tensors = changed((name, tensor) => {
+      if (name === norm) return [];
+      if (name !== "model.visual_projection.weight") return [[name, tensor]];
+      return [
+        ["text_model.extra.weight", tensor],
+        [name, { ...tensor, shape: [32, 48] }],
+      ];
+    });
+    await save(tensors);
+    await expect(openModelFolder(folder)).rejects.toMatchObject(
+      refusal(
+        "checkpoint-mismatch",
+        `Missing: ${norm} [48].`,
+        "Not of this model: text_model.extra.weight [48, 32].",
+        "model.visual_projection.weight (expected [48, 32], got [32, 48])",
+      ),
+    );
+  });
+
+  it("refuses an output layer that is not the embedding, and weights that are whole numbers", async () => {
+    const embedding = tiny.get("model.shared.weight")!;
+    const head = Float32Array.from(embedding.data as Float32Array);
+    head[head.length - 1]! += 1;
+    await save(new Map([...tiny, ["lm_head.weight", { ...embedding, data: head }]]));
+    await expect(openModelFolder(folder)).rejects.toMatchObject(
+      refusal("checkpoint-mismatch", "lm_head.weight", "model.shared.weight"),
+    );
+    await save(
+      new Map([
+        ...tiny,
+        ["final_logits_bias", { dtype: "I32", shape: [1, 1000], data: new Int32Array(1000) }],
+      ]),
+    );
+    await expect(openModelFolder(folder)).rejects.toMatchObject(
+      refusal("checkpoint-mismatch", "final_logits_bias", "got I32"),
+    );
+  });
+
+  it("says what a folder lacks", async () => {
+    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("unsupported-format", "no weights"));
+    await writeFile(join(folder, "pytorch_model.bin"), "");
+    await expect(openModelFolder(folder)).rejects.toMatchObject(
+      refusal("unsupported-format", "pytorch_model.bin"),
+    );
+    await rm(join(folder, "config.json"));
+    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("file-not-found", "config.json"));
+    await expect(openModelFolder(join(folder, "no"))).rejects.toMatchObject(refusal("file-not-found", "no"));
+    await writeFile(join(folder, "config.json"), "{");
+    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("config-invalid", "config.json"));
+    await writeFile(join(folder, "config.json"), "[]");
+    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("config-invalid", "config.json"));
+  });
+
+  it.each(["config.json", "model.safetensors"])(
+    "answers any changed byte of %s's text with a typed error",
+    async (name) => {
+      await save(tiny);
+      const whole = await readFile(join(folder, name));
+      const textBytes = name === "config.json" ? whole.length : 8 + Number(whole.readBigUInt64LE(0));
+      await fc.assert(
+        fc.asyncProperty(fc.nat(textBytes - 1), fc.integer({ min: 1, max: 255 }), async (position, flip) => {
+          const spoilt = Buffer.from(whole);
+          spoilt[position]! ^= flip;
+          await writeFile(join(folder, name), spoilt);
+          const error = await openModelFolder(folder).then(
+            () => undefined,
+            (thrown: unknown) => thrown,
+          );
+          // A changed byte may still make a valid folder: a field that nobody reads, a space.
+          if (error !== undefined) expect(error).toBeInstanceOf(LingolensError);
+        }),
+        { numRuns: 200 },
+      );
+      await writeFile(join(folder, name), whole.subarray(0, whole.length - 40));
+      await expect(openModelFolder(folder)).rejects.toBeInstanceOf(LingolensError);
+    },
+  );
+});
+
+describe("writeModelFolder", () => {
+  async function contents() {
+    const { config } = await openModelFolder(tinyModel);
+    // Training keeps its parameters in memory that threads share.
+    const parameters = new Map(
+      [...tiny].map(([name, { shape, data }]) => {
+        const memory = new Float32Array(new SharedArrayBuffer(data.byteLength));
+        memory.set(data as Float32Array);
+        return [name, { shape, data: memory }] as const;
+      }),
+    );
+    return {
+      config: { ...config, ids: { ...config.ids, decoderStart: 1 } },
+      parameters,
+      tokenizerFiles: new Map([["tokenizer.json", Buffer.from('{"version":"1.0"}')]]),
+      preprocessorConfig: { crop_size: { height: 32, width: 32 } },
+      generationConfig: { num_beams: 4, decoder_start_token_id: 2 },
+    };
+  }
+
+  it("writes what openModelFolder reads", async () => {
+    const path = join(folder, "written");
+    const written = await contents();
+    await writeModelFolder(path, written);
+    const model = await openModelFolder(path);
+    await expectTinyValues(model);
+    expect(model.config).toEqual(written.config);
+    expect(model.preprocessorConfig).toEqual(written.preprocessorConfig);
+    expect(model.generationConfig).toEqual({ num_beams: 4, decoder_start_token_id: 1 });
+    expect(await readFile(model.tokenizerFiles.get("tokenizer.json")!, "utf8")).toBe('{"version":"1.0"}');
+    expect((await readdir(dirname(path))).sort()).toEqual(["config.json", "written"]);
+    const [copy, original] = [path, tinyModel].map((place) => readFile(join(place, "model.safetensors")));
+    expect((await copy!).equals(await original!)).toBe(true);
+  });
+
+  it.each([
+    ["fp16", "F16", 2 ** -11],
+    ["bf16", "BF16", 2 ** -8],
+  ] as const)("stores %s, rounded", async (dtype, storedAs, relative) => {
+    const path = join(folder, "written");
+    await writeModelFolder(path, { ...(await contents()), dtype });
+    const { header } = await openSafetensors(join(path, "model.safetensors"));
+    expect(new Set([...header.tensors.values()].map((entry) => entry.dtype))).toEqual(new Set([storedAs]));
+    const { weights } = await openModelFolder(path);
+    for (const [name, tensor] of tiny) {
+      const values = await weights.get(name)!.read();
+      const exact = toFloat32(tensor);
+      const wrong = values.findIndex(
+        (value, i) => Math.abs(value - exact[i]!) > relative * Math.abs(exact[i]!) + 2 ** -25,
+      );
+      expect(wrong, name).toBe(-1);
+    }
+  });
+
+  it("refuses what does not fit, and leaves nothing behind", async () => {
+    const path = join(folder, "written");
+    const good = await contents();
+    const parameters = new Map(good.parameters);
+    parameters.delete("model.shared.weight");
+    await expect(writeModelFolder(path, { ...good, parameters })).rejects.toMatchObject(
+      refusal("checkpoint-mismatch", "Missing: model.shared.weight [1000, 48]"),
+    );
+    parameters.set("model.shared.weight", { shape: [1000, 48], data: new Float32Array(3) });
+    await expect(writeModelFolder(path, { ...good, parameters })).rejects.toMatchObject({
+      code: "shape-mismatch",
+    });
+    const escaping = new Map([["../evil", new Uint8Array(1)]]);
+    await expect(writeModelFolder(path, { ...good, tokenizerFiles: escaping })).rejects.toMatchObject(
+      refusal("option-unsupported", "../evil"),
+    );
+    expect(await readdir(folder)).toEqual(["config.json"]);
+    await expect(writeModelFolder(folder, good)).rejects.toMatchObject({ code: "already-exists" });
+    expect(await readdir(folder)).toEqual(["config.json"]);
+  });
+});
+
+describe.skipIf(!shared)("one trained model in three forms", () => {
+  it("has the same parameters in each", async () => {
+    const [original, ...others] = await Promise.all(
+      ["form2-safetensors", "form3-hf-ved", "form3b-hf-ved-4x-names"].map((form) =>
+        openModelFolder(join(shared!, "goldens/tiny-e2e", form)),
+      ),
+    );
+    expect(others).toHaveLength(2);
+    for (const other of others) {
+      expect(other.config).toEqual(original!.config);
+      expect([...other.weights.keys()].sort()).toEqual([...original!.weights.keys()].sort());
+      for (const [name, weight] of original!.weights) {
+        expect(await other.weights.get(name)!.read(), name).toEqual(await weight.read());
+      }
+      expect([...other.tokenizerFiles.keys()]).toEqual([
+        "sentencepiece.bpe.model",
+        "tokenizer.json",
+        "tokenizer_config.json",
+      ]);
+    }
+  });
+
+  it("says that the original's Flax weights are of another format", async () => {
+    await expect(openModelFolder(join(shared!, "goldens/tiny-e2e/form1-seed-flax"))).rejects.toMatchObject(
+      refusal("unsupported-format", "flax_model.msgpack"),
+    );
+  });
+});

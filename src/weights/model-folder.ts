@@ -1,0 +1,263 @@
+/** A model as a folder: config, weights, tokenizer and the settings of picture and search, as Hugging Face lays it out. */
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { LingolensError } from "../errors.js";
+import { type CaptionerConfig, parseConfig, writeConfig } from "../model/config.js";
+import { writeFolderAtomically } from "./atomic-file.js";
+import { isVisionEncoderDecoder, parameterName } from "./checkpoint-names.js";
+import { float32ToBfloat16, float32ToFloat16 } from "./half.js";
+import { readJsonObject } from "./json-file.js";
+import { checkParameters, parameterShapes } from "./parameter-shapes.js";
+import {
+  FLOAT_DTYPES,
+  readTensor,
+  type SafetensorsFile,
+  type SafetensorsSource,
+  sameBytes,
+  type TensorLocation,
+  tensorLocation,
+  toFloat32,
+  writeSafetensors,
+} from "./safetensors.js";
+import { INDEX_FILE, isFileName, openSafetensorsCheckpoint, SINGLE_FILE } from "./safetensors-checkpoint.js";
+
+/** A JSON file's content as it stands. */
+export type RawJson = Readonly<Record<string, unknown>>;
+
+/** One parameter of a checkpoint, not yet in memory. */
+export interface Weight {
+  readonly shape: readonly number[];
+  /** Where its float32 values lie, ready to be mapped; absent for a parameter that `read` has to convert or make. */
+  readonly location?: TensorLocation;
+  /**
+   * Its values in fresh memory, row-major.
+   * @throws {LingolensError} `checkpoint-damaged`, `file-not-found`, `out-of-memory`
+   */
+  read(): Promise<Float32Array>;
+}
+
+export interface ModelFolder {
+  readonly path: string;
+  readonly config: CaptionerConfig;
+  /** generation_config.json. */
+  readonly generationConfig?: RawJson;
+  /** preprocessor_config.json. */
+  readonly preprocessorConfig?: RawJson;
+  /** Paths of the tokenizer's files that are there, by their names. */
+  readonly tokenizerFiles: ReadonlyMap<string, string>;
+  /** Every parameter of `parameterShapes(config)`, by its name. */
+  readonly weights: ReadonlyMap<string, Weight>;
+}
+
+const TOKENIZER_FILES = [
+  "sentencepiece.bpe.model",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+];
+
+/** Weights in formats that other parts of the world use, for an error that says what the folder holds. */
+const OTHER_FORMATS = ["flax_model.msgpack", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/**
+ * Opens a folder with a safetensors checkpoint, of the original's names or of a Hugging Face
+ * `VisionEncoderDecoderModel`. Headers and sizes are checked; values are read when asked for, except those of tied
+ * copies, which are compared.
+ *
+ * @throws {LingolensError} `file-not-found`, `unsupported-format`, `config-invalid`, `checkpoint-damaged`,
+ * `checkpoint-mismatch`
+ */
+export async function openModelFolder(path: string): Promise<ModelFolder> {
+  const files = await listFolder(path);
+  const json = await readJsonObject(join(path, "config.json"), "config-invalid");
+  if (!json)
+    throw new LingolensError("file-not-found", `${path}: expected a config.json in the model's folder.`);
+  const generationConfig = await readJsonObject(join(path, "generation_config.json"), "config-invalid");
+  const preprocessorConfig = await readJsonObject(join(path, "preprocessor_config.json"), "config-invalid");
+  const config = parseConfig(json, {
+    fileName: join(path, "config.json"),
+    weightsFormat: "safetensors",
+    ...(generationConfig && { generationConfig }),
+  });
+  const tensors = await openSafetensorsCheckpoint(path);
+  if (!tensors) {
+    const other = OTHER_FORMATS.filter((name) => files.includes(name)).join(", ") || "no weights";
+    throw new LingolensError(
+      "unsupported-format",
+      `${path}: expected ${SINGLE_FILE} or ${INDEX_FILE}, got ${other}. Save the model as safetensors first.`,
+    );
+  }
+  return {
+    path,
+    config,
+    ...(generationConfig && { generationConfig }),
+    ...(preprocessorConfig && { preprocessorConfig }),
+    tokenizerFiles: new Map(
+      TOKENIZER_FILES.filter((name) => files.includes(name)).map((name) => [name, join(path, name)]),
+    ),
+    weights: await findWeights(path, tensors, config),
+  };
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    throw new LingolensError(
+      "file-not-found",
+      `${path}: expected a model's folder. ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+async function findWeights(
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsFile>,
+  config: CaptionerConfig,
+): Promise<Map<string, Weight>> {
+  const expected = parameterShapes(config);
+  const weights = new Map<string, Weight>();
+  const holders = new Map<string, string>();
+  for (const [tensorName, file] of tensors) {
+    const name = parameterName(tensorName);
+    if (name === undefined) continue;
+    const holder = holders.get(name);
+    if (holder === undefined) {
+      holders.set(name, tensorName);
+      weights.set(name, storedWeight(file, tensorName));
+    } else {
+      await checkTied(path, tensors, holder, tensorName);
+    }
+  }
+  for (const [name, weight] of impliedWeights(tensors.keys(), config)) {
+    if (!weights.has(name)) weights.set(name, weight);
+  }
+  checkParameters(new Map([...weights].map(([name, { shape }]) => [name, shape])), expected, path);
+  return weights;
+}
+
+function storedWeight(file: SafetensorsFile, tensorName: string): Weight {
+  const { dtype, shape, offset } = file.header.tensors.get(tensorName)!;
+  if (!FLOAT_DTYPES.includes(dtype)) {
+    throw new LingolensError(
+      "checkpoint-mismatch",
+      `${file.path}: tensor ${tensorName}: expected ${FLOAT_DTYPES.join(", ")} as dtype, got ${dtype}. ` +
+        "Quantised checkpoints are not read.",
+    );
+  }
+  const read = async () => toFloat32(await readTensor(file, tensorName));
+  // What is mapped must be aligned; the format does not ask for it.
+  if (dtype !== "F32" || offset % Float32Array.BYTES_PER_ELEMENT !== 0) return { shape, read };
+  return { shape, location: tensorLocation(file, tensorName), read };
+}
+
+async function checkTied(
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsFile>,
+  first: string,
+  second: string,
+): Promise<void> {
+  const [a, b] = [first, second].map((name) => {
+    const file = tensors.get(name)!;
+    const { dtype, shape } = file.header.tensors.get(name)!;
+    return { kind: `${dtype} ${shape}`, location: tensorLocation(file, name) };
+  });
+  const same = a!.kind === b!.kind && (await sameBytes(a!.location, b!.location));
+  if (same) return;
+  throw new LingolensError(
+    "checkpoint-mismatch",
+    `${path}: expected "${first}" and "${second}" to be copies of one embedding, got different values. ` +
+      "A model with an output layer of its own is not supported.",
+  );
+}
+
+/** What checkpoints leave out because it changes nothing. */
+function impliedWeights(tensorNames: Iterable<string>, config: CaptionerConfig): [string, Weight][] {
+  const { hiddenSize, vocabularySize } = config.decoder;
+  const made = (shape: readonly number[], values: () => Float32Array) => ({
+    shape,
+    read: async () => values(),
+  });
+  const bias = made([1, vocabularySize], () => new Float32Array(vocabularySize));
+  // Hugging Face has no projection between an encoder and a decoder of the same width.
+  if (hiddenSize !== config.vision.hiddenSize || !isVisionEncoderDecoder(tensorNames)) {
+    return [["final_logits_bias", bias]];
+  }
+  return [
+    ["final_logits_bias", bias],
+    ["model.visual_projection.weight", made([hiddenSize, hiddenSize], () => identity(hiddenSize))],
+    ["model.visual_projection.bias", made([hiddenSize], () => new Float32Array(hiddenSize))],
+  ];
+}
+
+function identity(size: number): Float32Array {
+  const matrix = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) matrix[i * size + i] = 1;
+  return matrix;
+}
+
+export interface ModelFolderContents {
+  readonly config: CaptionerConfig;
+  /** Every parameter of `parameterShapes(config)`. */
+  readonly parameters: ReadonlyMap<
+    string,
+    { readonly shape: readonly number[]; readonly data: Float32Array }
+  >;
+  /** The tokenizer's files by their names. */
+  readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  /** For preprocessor_config.json. */
+  readonly preprocessorConfig: RawJson;
+  /** For generation_config.json; `decoder_start_token_id` is set to the config's, since readers prefer it there. */
+  readonly generationConfig: RawJson;
+  /** What the parameters are stored as. Default "fp32". */
+  readonly dtype?: "fp32" | "fp16" | "bf16";
+}
+
+/**
+ * Writes a folder that `openModelFolder` reads, whole or not at all.
+ * @throws {LingolensError} `checkpoint-mismatch` for parameters that do not fit the config; `already-exists`
+ */
+export async function writeModelFolder(path: string, contents: ModelFolderContents): Promise<void> {
+  const { config, parameters, tokenizerFiles, dtype = "fp32" } = contents;
+  const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
+  checkParameters(shapes, parameterShapes(config), path);
+  const generationConfig = {
+    ...contents.generationConfig,
+    decoder_start_token_id: config.ids.decoderStart,
+  };
+  await writeFolderAtomically(path, async (folder) => {
+    const writeJson = (name: string, json: unknown) =>
+      writeFile(join(folder, name), `${JSON.stringify(json, null, 2)}\n`);
+    await writeJson("config.json", writeConfig(config));
+    await writeJson("generation_config.json", generationConfig);
+    await writeJson("preprocessor_config.json", contents.preprocessorConfig);
+    for (const [name, bytes] of tokenizerFiles) {
+      if (!isFileName(name)) {
+        throw new LingolensError(
+          "option-unsupported",
+          `Expected a file name for the tokenizer, got "${name}".`,
+        );
+      }
+      await writeFile(join(folder, name), bytes);
+    }
+    const tensors = [...parameters].map(
+      ([name, { shape, data }]) => [name, stored(shape, data, dtype)] as const,
+    );
+    await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
+  });
+}
+
+/** Narrowed when its turn comes, so that only one parameter stands twice in memory. */
+function stored(
+  shape: readonly number[],
+  data: Float32Array,
+  dtype: "fp32" | "fp16" | "bf16",
+): SafetensorsSource {
+  if (dtype === "fp16") return { dtype: "F16", shape, data: () => float32ToFloat16(data) };
+  if (dtype === "bf16") return { dtype: "BF16", shape, data: () => float32ToBfloat16(data) };
+  return { dtype: "F32", shape, data };
+}
