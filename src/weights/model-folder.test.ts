@@ -1,37 +1,32 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { LingolensError } from "../errors.js";
-import { parseConfig } from "../model/config.js";
-import { type ModelFolder, openModelFolder, writeModelFolder } from "./model-folder.js";
-import { parameterShapes } from "./parameter-shapes.js";
 import {
-  openSafetensors,
-  readTensor,
-  type SafetensorsTensor,
-  toFloat32,
-  writeSafetensors,
-} from "./safetensors.js";
+  changeTensors,
+  expectTinyValues,
+  readTinyTensors,
+  refusal,
+  saveShards,
+  type Tensors,
+  tinyModel,
+} from "../../test/support/tiny-model.js";
+import { parseConfig } from "../model/config.js";
+import { openModelFolder, writeModelFolder } from "./model-folder.js";
+import { parameterShapes } from "./parameter-shapes.js";
+import { openSafetensors, toFloat32, writeSafetensors } from "./safetensors.js";
 
 const shared = process.env.LINGOLENS_SHARED;
-const tinyModel = fileURLToPath(new URL("../../test/fixtures/tiny-model", import.meta.url));
-
-type Tensors = Map<string, SafetensorsTensor>;
 
 let scratch: string;
-/** Every tensor of the golden model; not to be changed. */
-let tiny: Tensors;
 let folder: string;
 let tests = 0;
+/** Every tensor of the golden model; not to be changed. */
+let tiny: Tensors;
 
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "lingolens-model-folder-"));
-  const file = await openSafetensors(join(tinyModel, "model.safetensors"));
-  tiny = new Map();
-  for (const name of file.header.tensors.keys()) tiny.set(name, await readTensor(file, name));
+  tiny = await readTinyTensors();
 });
 afterAll(() => rm(scratch, { recursive: true }));
 beforeEach(async () => {
@@ -40,40 +35,9 @@ beforeEach(async () => {
   await cp(join(tinyModel, "config.json"), join(folder, "config.json"));
 });
 
-async function save(tensors: Tensors, file = "model.safetensors"): Promise<void> {
-  await writeSafetensors(join(folder, file), tensors);
+async function save(tensors: Tensors): Promise<void> {
+  await writeSafetensors(join(folder, "model.safetensors"), tensors);
 }
-
-/** The golden model with some tensors of another name, value or dtype. */
-function changed(
-  change: (name: string, tensor: SafetensorsTensor) => [string, SafetensorsTensor][],
-): Tensors {
-  return new Map([...tiny].flatMap(([name, tensor]) => change(name, tensor)));
-}
-
-async function expectTinyValues(model: ModelFolder, except: readonly string[] = []): Promise<void> {
-  expect([...model.weights.keys()].sort()).toEqual([...tiny.keys()].sort());
-  for (const [name, { shape, data }] of tiny) {
-    if (except.includes(name)) continue;
-    const weight = model.weights.get(name)!;
-    expect(weight.shape).toEqual(shape);
-    expect(await weight.read()).toEqual(data);
-  }
-}
-
-function refusal(code: string, ...words: string[]) {
-  const all = words.map((word) => `(?=[^]*${word.replace(/[[\].*+?^$|(){}\\]/g, "\\$&")})`).join("");
-  return { code, message: expect.stringMatching(new RegExp(`^${all}`)) };
-}
-
-describe("parameterShapes", () => {
-  it("names the golden checkpoint's tensors with their shapes", async () => {
-    const json: unknown = JSON.parse(await readFile(join(tinyModel, "config.json"), "utf8"));
-    const shapes = parameterShapes(parseConfig(json, { weightsFormat: "safetensors" }));
-    const stored = [...tiny].map(([name, { shape }]) => [name, shape] as const);
-    expect(Object.fromEntries(shapes)).toEqual(Object.fromEntries(stored));
-  });
-});
 
 describe("openModelFolder", () => {
   it("reads the golden model, with the place of each parameter in the file", async () => {
@@ -105,7 +69,7 @@ describe("openModelFolder", () => {
 
   /** The golden model as `VisionEncoderDecoderModel` names its parts. */
   function huggingFaceNames(visionPrefix: string): Tensors {
-    return changed((name, tensor) => {
+    return changeTensors(tiny, (name, tensor) => {
       if (name === "final_logits_bias") return [];
       if (name === "model.shared.weight") return [["decoder.model.decoder.embed_tokens.weight", tensor]];
       const renamed = name
@@ -129,7 +93,7 @@ describe("openModelFolder", () => {
     tensors.set("decoder.lm_head.weight", tiny.get("model.shared.weight")!);
     await save(tensors);
     const model = await openModelFolder(folder);
-    await expectTinyValues(model, ["final_logits_bias"]);
+    await expectTinyValues(model, { except: "final_logits_bias" });
     const bias = model.weights.get("final_logits_bias")!;
     expect(bias).toMatchObject({ shape: [1, 1000] });
     expect(bias.location).toBeUndefined();
@@ -165,7 +129,7 @@ describe("openModelFolder", () => {
   });
 
   it("widens other floats than float32", async () => {
-    const doubles = changed((name, { shape, data }) => [
+    const doubles = changeTensors(tiny, (name, { shape, data }) => [
       [name, { dtype: "F64", shape, data: Float64Array.from(data as Float32Array) }],
     ]);
     await save(doubles);
@@ -174,130 +138,10 @@ describe("openModelFolder", () => {
     expect([...model.weights.values()].every(({ location }) => location === undefined)).toBe(true);
   });
 
-  /** Two shards and their index. */
-  async function saveShards(index: (weightMap: Record<string, string>) => unknown): Promise<void> {
-    const names = [...tiny.keys()];
-    const weightMap: Record<string, string> = {};
-    for (const [i, part] of [names.slice(0, 40), names.slice(40)].entries()) {
-      const file = `model-0000${i + 1}-of-00002.safetensors`;
-      await save(new Map(part.map((name) => [name, tiny.get(name)!])), file);
-      for (const name of part) weightMap[name] = file;
-    }
-    await writeFile(join(folder, "model.safetensors.index.json"), JSON.stringify(index(weightMap)));
-  }
-
   it("reads shards", async () => {
-    await saveShards((weightMap) => ({ metadata: {}, weight_map: weightMap }));
+    await saveShards(folder, tiny, (weightMap) => ({ metadata: {}, weight_map: weightMap }));
     await expectTinyValues(await openModelFolder(folder));
   });
-
-  const badIndices: [what: string, index: (weightMap: Record<string, string>) => unknown, words: string][] = [
-    ["no weight_map", () => ({}), "weight_map"],
-    [
-      "a path out of the folder",
-      (map) => ({ weight_map: { ...map, x: "../x.safetensors" } }),
-      "../x.safetensors",
-    ],
-    ["an absolute path", (map) => ({ weight_map: { ...map, x: "/etc/passwd" } }), "/etc/passwd"],
-    ["the parent folder", (map) => ({ weight_map: { ...map, x: ".." } }), ".."],
-    ["a number as file", (map) => ({ weight_map: { ...map, x: 7 } }), "got 7"],
-    [
-      "a tensor in the wrong shard",
-      (map) => ({ weight_map: { ...map, "model.shared.weight": "model-00001-of-00002.safetensors" } }),
-      '"model.shared.weight"',
-    ],
-    ["a tensor that is nowhere", (map) => ({ weight_map: { ...map, x: map["model.shared.weight"] } }), '"x"'],
-  ];
-  it.each(badIndices)("refuses an index with %s", async (_, index, words) => {
-    await saveShards(index);
-    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("checkpoint-damaged", words));
-  });
-
-  it("names a shard that is missing", async () => {
-    await saveShards((weightMap) => ({ weight_map: weightMap }));
-    await rm(join(folder, "model-00002-of-00002.safetensors"));
-    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("file-not-found", "model-00002"));
-  });
-
-  it("names parameters that are missing, unknown or of another shape", async () => {
-    const norm = "model.decoder.layer_norm.weight";
-    const tensors = changed((name, tensor) => {
-      if (name === norm) return [];
-      if (name !== "model.visual_projection.weight") return [[name, tensor]];
-      return [
-        ["text_model.extra.weight", tensor],
-        [name, { ...tensor, shape: [32, 48] }],
-      ];
-    });
-    await save(tensors);
-    await expect(openModelFolder(folder)).rejects.toMatchObject(
-      refusal(
-        "checkpoint-mismatch",
-        `Missing: ${norm} [48].`,
-        "Not of this model: text_model.extra.weight [48, 32].",
-        "model.visual_projection.weight (expected [48, 32], got [32, 48])",
-      ),
-    );
-  });
-
-  it("refuses an output layer that is not the embedding, and weights that are whole numbers", async () => {
-    const embedding = tiny.get("model.shared.weight")!;
-    const head = Float32Array.from(embedding.data as Float32Array);
-    head[head.length - 1]! += 1;
-    await save(new Map([...tiny, ["lm_head.weight", { ...embedding, data: head }]]));
-    await expect(openModelFolder(folder)).rejects.toMatchObject(
-      refusal("checkpoint-mismatch", "lm_head.weight", "model.shared.weight"),
-    );
-    await save(
-      new Map([
-        ...tiny,
-        ["final_logits_bias", { dtype: "I32", shape: [1, 1000], data: new Int32Array(1000) }],
-      ]),
-    );
-    await expect(openModelFolder(folder)).rejects.toMatchObject(
-      refusal("checkpoint-mismatch", "final_logits_bias", "got I32"),
-    );
-  });
-
-  it("says what a folder lacks", async () => {
-    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("unsupported-format", "no weights"));
-    await writeFile(join(folder, "pytorch_model.bin"), "");
-    await expect(openModelFolder(folder)).rejects.toMatchObject(
-      refusal("unsupported-format", "pytorch_model.bin"),
-    );
-    await rm(join(folder, "config.json"));
-    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("file-not-found", "config.json"));
-    await expect(openModelFolder(join(folder, "no"))).rejects.toMatchObject(refusal("file-not-found", "no"));
-    await writeFile(join(folder, "config.json"), "{");
-    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("config-invalid", "config.json"));
-    await writeFile(join(folder, "config.json"), "[]");
-    await expect(openModelFolder(folder)).rejects.toMatchObject(refusal("config-invalid", "config.json"));
-  });
-
-  it.each(["config.json", "model.safetensors"])(
-    "answers any changed byte of %s's text with a typed error",
-    async (name) => {
-      await save(tiny);
-      const whole = await readFile(join(folder, name));
-      const textBytes = name === "config.json" ? whole.length : 8 + Number(whole.readBigUInt64LE(0));
-      await fc.assert(
-        fc.asyncProperty(fc.nat(textBytes - 1), fc.integer({ min: 1, max: 255 }), async (position, flip) => {
-          const spoilt = Buffer.from(whole);
-          spoilt[position]! ^= flip;
-          await writeFile(join(folder, name), spoilt);
-          const error = await openModelFolder(folder).then(
-            () => undefined,
-            (thrown: unknown) => thrown,
-          );
-          // A changed byte may still make a valid folder: a field that nobody reads, a space.
-          if (error !== undefined) expect(error).toBeInstanceOf(LingolensError);
-        }),
-        { numRuns: 200 },
-      );
-      await writeFile(join(folder, name), whole.subarray(0, whole.length - 40));
-      await expect(openModelFolder(folder)).rejects.toBeInstanceOf(LingolensError);
-    },
-  );
 });
 
 describe("writeModelFolder", () => {
@@ -306,7 +150,7 @@ describe("writeModelFolder", () => {
     // Training keeps its parameters in memory that threads share.
     const parameters = new Map(
       [...tiny].map(([name, { shape, data }]) => {
-        const memory = new Float32Array(new SharedArrayBuffer(data.byteLength));
+        const memory: Float32Array = new Float32Array(new SharedArrayBuffer(data.byteLength));
         memory.set(data as Float32Array);
         return [name, { shape, data: memory }] as const;
       }),
