@@ -10,7 +10,7 @@ import {
   saveShards,
   type Tensors,
   tinyModel,
-} from "../../test/support/tiny-model.js";
+} from "../../test/support/model-folder-fixture.js";
 import { LingolensError } from "../errors.js";
 import { openModelFolder } from "./model-folder.js";
 import { writeSafetensors } from "./safetensors.js";

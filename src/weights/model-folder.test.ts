@@ -10,7 +10,7 @@ import {
   saveShards,
   type Tensors,
   tinyModel,
-} from "../../test/support/tiny-model.js";
+} from "../../test/support/model-folder-fixture.js";
 import { parseConfig } from "../model/config.js";
 import { openModelFolder, writeModelFolder } from "./model-folder.js";
 import { parameterShapes } from "./parameter-shapes.js";

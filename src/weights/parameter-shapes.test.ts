@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readTinyTensors, tinyModel } from "../../test/support/tiny-model.js";
+import { readTinyTensors, tinyModel } from "../../test/support/model-folder-fixture.js";
 import { parseConfig } from "../model/config.js";
 import { parameterShapes } from "./parameter-shapes.js";
 

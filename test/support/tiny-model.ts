@@ -1,67 +1,30 @@
-/** The golden model in test/fixtures/tiny-model, for tests that open, change and write models. */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect } from "vitest";
-import type { ModelFolder } from "../../src/weights/model-folder.js";
-import {
-  openSafetensors,
-  readTensor,
-  type SafetensorsTensor,
-  writeSafetensors,
-} from "../../src/weights/safetensors.js";
+import type { HostTensor } from "../../src/engine/engine.js";
+import { openSafetensors, readTensor } from "../../src/weights/safetensors.js";
 
-export type Tensors = Map<string, SafetensorsTensor>;
+/** Hugging Face's outputs for a tiny model; see test/fixtures/README.md. */
+export const tinyModel = fileURLToPath(new URL("../fixtures/tiny-model/", import.meta.url));
 
-export const tinyModel = fileURLToPath(new URL("../fixtures/tiny-model", import.meta.url));
-
-export async function readTinyTensors(): Promise<Tensors> {
-  const file = await openSafetensors(join(tinyModel, "model.safetensors"));
-  const names = [...file.header.tensors.keys()];
-  return new Map(await Promise.all(names.map(async (name) => [name, await readTensor(file, name)] as const)));
-}
-
-/** The tensors with some of another name, value or dtype. */
-export function changeTensors(
-  tensors: Tensors,
-  change: (name: string, tensor: SafetensorsTensor) => [string, SafetensorsTensor][],
-): Tensors {
-  return new Map([...tensors].flatMap(([name, tensor]) => change(name, tensor)));
-}
-
-/** Writes the tensors as two shards, and the index that `index` makes of the map from tensors to shards. */
-export async function saveShards(
-  folder: string,
-  tensors: Tensors,
-  index: (weightMap: Record<string, string>) => unknown,
-): Promise<void> {
-  const names = [...tensors.keys()];
-  const weightMap: Record<string, string> = {};
-  for (const [i, part] of [names.slice(0, 40), names.slice(40)].entries()) {
-    const file = `model-0000${i + 1}-of-00002.safetensors`;
-    await writeSafetensors(join(folder, file), new Map(part.map((name) => [name, tensors.get(name)!])));
-    for (const name of part) weightMap[name] = file;
+/** All float32 and int64 tensors of a file, as they are fed. */
+export async function readTensors(path: string): Promise<Map<string, HostTensor>> {
+  const file = await openSafetensors(path);
+  const tensors = new Map<string, HostTensor>();
+  for (const name of file.header.tensors.keys()) {
+    const { dtype, shape, data } = await readTensor(file, name);
+    if (dtype === "F32") tensors.set(name, { dtype: "float32", shape, data: data as Float32Array });
+    if (dtype === "I64") tensors.set(name, { dtype: "int64", shape, data: data as BigInt64Array });
   }
-  await writeFile(join(folder, "model.safetensors.index.json"), JSON.stringify(index(weightMap)));
+  return tensors;
 }
 
-/** Expects the weights to be the golden model's, bit for bit. */
-export async function expectTinyValues(
-  { weights }: ModelFolder,
-  { except }: { except?: string } = {},
-): Promise<void> {
-  const tiny = await readTinyTensors();
-  expect([...weights.keys()].sort()).toEqual([...tiny.keys()].sort());
-  for (const [name, { shape, data }] of tiny) {
-    if (name === except) continue;
-    expect(weights.get(name)!.shape).toEqual(shape);
-    expect(await weights.get(name)!.read()).toEqual(data);
-  }
+export function maxAbsoluteDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let worst = a.length === b.length ? 0 : Number.POSITIVE_INFINITY;
+  for (let i = 0; i < a.length; i++) worst = Math.max(worst, Math.abs(a[i]! - b[i]!));
+  return worst;
 }
 
-/** Matches an error of this code whose message holds all these words. */
-export function refusal(code: string, ...words: string[]) {
-  const literal = (word: string) => word.replace(/[[\].*+?^$|(){}\\]/g, "\\$&");
-  const all = words.map((word) => `(?=[^]*${literal(word)})`).join("");
-  return { code, message: expect.stringMatching(new RegExp(`^${all}`)) };
+export function maxAbsolute(a: ArrayLike<number>): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]!));
+  return largest;
 }
