@@ -26,6 +26,7 @@ export class Mbart50Tokenizer {
   readonly padId = 1;
   readonly eosId = 2;
   readonly unknownId = 3;
+  readonly maskId: number;
   readonly vocabularySize: number;
   /** The languages that this tokenizer has codes for, in the order of their ids. */
   readonly languages: readonly Language[];
@@ -41,6 +42,13 @@ export class Mbart50Tokenizer {
           `This is not an mBART-50 tokenizer: expected ${token} as id ${id}, got ${definition.pieces[id] ?? "none"}.`,
         );
       }
+    }
+    this.maskId = definition.pieces.lastIndexOf(maskToken);
+    if (this.maskId < 0) {
+      throw new LingolensError(
+        "tokenizer-damaged",
+        `This is not an mBART-50 tokenizer: it has no ${maskToken}.`,
+      );
     }
     this.#tokenizer = new FastTokenizer(definition);
     this.vocabularySize = definition.pieces.length;

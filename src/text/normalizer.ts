@@ -3,6 +3,7 @@
  * https://github.com/google/sentencepiece/blob/master/src/normalizer.cc, byte for byte.
  */
 import { CharsMap } from "./chars-map.js";
+import { PieceTrie } from "./piece-trie.js";
 import type { NormalizerSpec } from "./sentencepiece-model.js";
 
 /** "▁" (U+2581), which stands for a space inside pieces. */
@@ -23,7 +24,9 @@ export function sentencePieceNormalizer(options: NormalizerOptions): Normalizer 
   const { spec, whitespaceAsSuffix = false, protectedTexts = [] } = options;
   const charsMap = spec.precompiledCharsMap.length > 0 ? new CharsMap(spec.precompiledCharsMap) : undefined;
   const space = spec.escapeWhitespaces ? spaceSymbol : " ";
-  const prefixes = protectedTexts.map((text) => encoder.encode(text)).sort((a, b) => b.length - a.length);
+  const prefixes = new PieceTrie();
+  // A trie of bytes: each stands for the code unit of the same number.
+  for (const text of protectedTexts) prefixes.add(String.fromCharCode(...encoder.encode(text)), 0);
 
   return (text) => {
     const chunks = rewrite(encoder.encode(text), charsMap, prefixes);
@@ -52,24 +55,27 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** `Normalizer::NormalizePrefix` until the text is used up. Chunks stay apart: the whitespace rules see each one. */
-function rewrite(
-  utf8: Uint8Array,
-  charsMap: CharsMap | undefined,
-  protectedPrefixes: readonly Uint8Array[],
-): string[] {
+function rewrite(utf8: Uint8Array, charsMap: CharsMap | undefined, protectedPrefixes: PieceTrie): string[] {
   const chunks: string[] = [];
   for (let at = 0; at < utf8.length; ) {
-    const protectedText = protectedPrefixes.find((prefix) => startsWith(utf8, at, prefix));
-    const rule = protectedText ? undefined : charsMap?.longestMatch(utf8, at);
-    const length = protectedText?.length ?? rule?.length ?? characterBytes(utf8[at]!);
+    const protectedBytes = longestPrefix(protectedPrefixes, utf8, at);
+    const rule = protectedBytes > 0 ? undefined : charsMap?.longestMatch(utf8, at);
+    const length = protectedBytes || (rule?.length ?? characterBytes(utf8[at]!));
     chunks.push(rule?.replacement ?? decoder.decode(utf8.subarray(at, at + length)));
     at += length;
   }
   return chunks;
 }
 
-function startsWith(utf8: Uint8Array, at: number, prefix: Uint8Array): boolean {
-  return prefix.every((byte, index) => utf8[at + index] === byte);
+function longestPrefix(trie: PieceTrie, utf8: Uint8Array, start: number): number {
+  let longest = 0;
+  let node = PieceTrie.root;
+  for (let at = start; at < utf8.length; at++) {
+    node = trie.child(node, utf8[at]!);
+    if (node < 0) break;
+    if (trie.value(node) >= 0) longest = at + 1 - start;
+  }
+  return longest;
 }
 
 /** Bytes of the UTF-8 character with this leading byte. */

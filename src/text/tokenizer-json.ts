@@ -45,7 +45,6 @@ const fileSchema = z.object({
 });
 
 const normalizerSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("Sequence"), normalizers: z.array(step) }),
   z.object({ type: z.literal("Precompiled"), precompiled_charsmap: z.string().nullable() }),
   z.object({ type: z.literal("Strip"), strip_left: z.boolean(), strip_right: z.boolean() }),
   z.object({
@@ -56,13 +55,13 @@ const normalizerSchema = z.discriminatedUnion("type", [
 ]);
 
 const preTokenizerSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("Sequence"), pretokenizers: z.array(step) }),
   z.object({ type: z.literal("WhitespaceSplit") }),
   z.object({
     type: z.literal("Metaspace"),
     replacement: z.literal(spaceSymbol),
     prepend_scheme: z.enum(["always", "first", "never"]).optional(),
-    add_prefix_space: z.boolean().optional(),
+    // What files of older versions have instead of the scheme.
+    add_prefix_space: z.boolean().default(true),
     split: z.boolean().default(true),
   }),
 ]);
@@ -96,13 +95,12 @@ export function readTokenizerJson(text: string): FastTokenizerDefinition {
     if (pieces[id] !== content)
       throw damaged(`the added token ${content} has the id ${id} of ${pieces[id] ?? "none"}`);
   }
-  const steps = normalizer ? readNormalizers(normalizer) : { normalizers: [] };
   return {
     pieces,
     scores,
     unknownId: model.unk_id,
-    ...steps,
-    preTokenizers: pre_tokenizer ? readPreTokenizers(pre_tokenizer) : [],
+    ...readNormalizers(stepsOf(normalizer, "normalizers")),
+    preTokenizers: stepsOf(pre_tokenizer, "pretokenizers").map(readPreTokenizer),
     specialTokens,
   };
 }
@@ -113,11 +111,11 @@ function readVocabulary(vocabulary: unknown): { pieces: string[]; scores: Float6
   const scores = new Float64Array(vocabulary.length);
   for (const [id, entry] of vocabulary.entries()) {
     const [piece, score] = Array.isArray(entry) ? entry : [];
-    if (typeof piece !== "string" || typeof score !== "number") {
+    if (typeof piece !== "string" || !Number.isFinite(score)) {
       throw damaged(`model.vocab[${id}] is not a piece with its score`);
     }
     pieces.push(piece);
-    scores[id] = score;
+    scores[id] = score as number;
   }
   return { pieces, scores };
 }
@@ -128,42 +126,39 @@ function readSpecialToken(token: z.infer<typeof fileSchema>["added_tokens"][numb
   return { id: token.id, content: token.content, stripsLeft: token.lstrip, stripsRight: token.rstrip };
 }
 
-function readNormalizers(found: Step): Pick<FastTokenizerDefinition, "normalizers" | "precompiledCharsMap"> {
-  const normalizer = parseStep(normalizerSchema, found, "normalizer");
-  switch (normalizer.type) {
-    case "Sequence": {
-      const parts = normalizer.normalizers.map(readNormalizers);
-      const normalizers = parts.flatMap((part) => part.normalizers);
-      return Object.assign({}, ...parts, { normalizers });
-    }
-    case "Precompiled": {
-      if (!normalizer.precompiled_charsmap) return { normalizers: [] };
-      const precompiledCharsMap = decodeBase64(normalizer.precompiled_charsmap);
-      return { normalizers: [precompiled(new CharsMap(precompiledCharsMap))], precompiledCharsMap };
-    }
-    case "Strip":
-      return { normalizers: [strip({ left: normalizer.strip_left, right: normalizer.strip_right })] };
-    case "Replace": {
-      const { pattern, content } = normalizer;
-      const replace: NormalizerStep =
-        "String" in pattern ? replaceText(pattern.String, content) : collapseSpaces(content);
-      return { normalizers: [replace] };
-    }
-  }
+/** One step, or the steps of a sequence. */
+function stepsOf(found: Step | null, key: string): readonly Step[] {
+  if (found === null) return [];
+  return found.type === "Sequence"
+    ? parseStep(z.object({ [key]: z.array(step) }), found, key)[key]!
+    : [found];
 }
 
-function readPreTokenizers(found: Step): PreTokenizerStep[] {
-  const preTokenizer = parseStep(preTokenizerSchema, found, "pre_tokenizer");
-  switch (preTokenizer.type) {
-    case "Sequence":
-      return preTokenizer.pretokenizers.flatMap(readPreTokenizers);
-    case "WhitespaceSplit":
-      return [splitAtWhitespace];
-    case "Metaspace": {
-      const legacyScheme = preTokenizer.add_prefix_space === false ? "never" : "always";
-      return [metaspace(preTokenizer.prepend_scheme ?? legacyScheme, preTokenizer.split)];
+function readNormalizers(
+  steps: readonly Step[],
+): Pick<FastTokenizerDefinition, "normalizers" | "precompiledCharsMap"> {
+  let precompiledCharsMap: Uint8Array | undefined;
+  const normalizers: NormalizerStep[] = [];
+  for (const found of steps) {
+    const normalizer = parseStep(normalizerSchema, found, "normalizer");
+    if (normalizer.type === "Strip") {
+      normalizers.push(strip({ left: normalizer.strip_left, right: normalizer.strip_right }));
+    } else if (normalizer.type === "Replace") {
+      const { pattern, content } = normalizer;
+      normalizers.push("String" in pattern ? replaceText(pattern.String, content) : collapseSpaces(content));
+    } else if (normalizer.precompiled_charsmap) {
+      precompiledCharsMap = decodeBase64(normalizer.precompiled_charsmap);
+      normalizers.push(precompiled(new CharsMap(precompiledCharsMap)));
     }
   }
+  return { normalizers, ...(precompiledCharsMap && { precompiledCharsMap }) };
+}
+
+function readPreTokenizer(found: Step): PreTokenizerStep {
+  const preTokenizer = parseStep(preTokenizerSchema, found, "pre_tokenizer");
+  if (preTokenizer.type === "WhitespaceSplit") return splitAtWhitespace;
+  const legacyScheme = preTokenizer.add_prefix_space ? "always" : "never";
+  return metaspace(preTokenizer.prepend_scheme ?? legacyScheme, preTokenizer.split);
 }
 
 function parseStep<Schema extends z.ZodType>(schema: Schema, found: Step, what: string): z.infer<Schema> {
