@@ -59,5 +59,10 @@ function namePattern(part: string): RegExp {
       i = close;
     } else source += character.replace(/[\\^$.|+()[\]{}]/g, "\\$&");
   }
-  return new RegExp(`^${source}$`, "su");
+  try {
+    return new RegExp(`^${source}$`, "su");
+  } catch {
+    // A range that runs backwards, such as [z-a], holds nothing.
+    return /(?!)/;
+  }
 }

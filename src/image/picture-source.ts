@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type FetchOptions, guardedFetch } from "../data/guarded-fetch.js";
-import { LingolensError } from "../errors.js";
+import { LingolensError, throwIfCancelled } from "../errors.js";
 import { type DecodeOptions, decodeImage } from "./decode.js";
 import { type RgbaImage, type RgbImage, rgbFromPixels } from "./pixels.js";
 
@@ -23,6 +23,7 @@ const MAX_FILE_BYTES = 512 * 2 ** 20;
  * `cancelled`.
  */
 export async function loadPicture(source: PictureSource, options: PictureOptions = {}): Promise<RgbImage> {
+  throwIfCancelled(options.signal);
   if (typeof source === "string") {
     const bytes = isUrl(source)
       ? (await guardedFetch(source, { ...options.fetch, ...(options.signal && { signal: options.signal }) }))
