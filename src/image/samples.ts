@@ -26,21 +26,22 @@ function timesOver255(a: number, b: number): number {
 }
 
 /** 16-bit gray without alpha: values are clipped at 255, not scaled, so that most such pictures turn out white. */
-export function gray16ToRgb({ width, height, data }: Samples): RgbImage {
+export function gray16ToRgb({ width, height, channels, data }: Samples): RgbImage {
   const rgb = new Uint8Array(width * height * 3);
-  for (let from = 0, to = 0; to < rgb.length; from += 2, to += 3) {
+  for (let from = 0, to = 0; to < rgb.length; from += 2 * channels, to += 3) {
     rgb.fill(data[from + 1] === 0 ? data[from]! : 255, to, to + 3);
   }
   return { width, height, data: rgb };
 }
 
-/** Every other 16-bit picture, of one channel or three: the high byte of each sample. */
+/** Every other 16-bit picture, gray or RGB: the high byte of each sample. */
 export function highBytesToRgb({ width, height, channels, data }: Samples): RgbImage {
   const rgb = new Uint8Array(width * height * 3);
-  if (channels === 1) {
-    for (let from = 1, to = 0; to < rgb.length; from += 2, to += 3) rgb.fill(data[from]!, to, to + 3);
-  } else {
-    for (let from = 1, to = 0; to < rgb.length; from += 2, to++) rgb[to] = data[from]!;
+  const step = channels < 3 ? 0 : 2;
+  for (let from = 1, to = 0; to < rgb.length; from += 2 * channels, to += 3) {
+    rgb[to] = data[from]!;
+    rgb[to + 1] = data[from + step]!;
+    rgb[to + 2] = data[from + 2 * step]!;
   }
   return { width, height, data: rgb };
 }
