@@ -88,7 +88,7 @@ export function sceneAt(options: SceneOptions): Scene {
 
   const relation = count > 1 ? random.pick(RELATIONS) : null;
   const third = count > 2 ? random.pick(sidesOf(relation!)) : null;
-  const things = chooseThings(split, count, relation, third, random);
+  const things = chooseThings(split, count, statementsOf({ relation, third }), random);
   const sizes = chooseSizes(count, relation, random);
 
   const shapes = things.map((thing, i) => {
@@ -126,21 +126,26 @@ export function sceneAt(options: SceneOptions): Scene {
   };
 }
 
-/** Every relation that the caption states; a third object stands to both others as to the two together. */
-export function combinationsOf({
-  objects,
-  relation,
-  third,
-}: Pick<Scene, "relation" | "third"> & Things): Combination[] {
-  const [a, b, c] = objects;
-  const combinations: Combination[] = [];
-  if (relation) combinations.push({ subject: a!, relation, object: b! });
-  if (third) combinations.push(...[a!, b!].map((object) => ({ subject: c!, relation: third, object })));
-  return combinations;
+/** A relation between two objects, given by their places in the caption's order. */
+export interface Statement {
+  readonly subject: number;
+  readonly relation: Relation;
+  readonly object: number;
 }
 
-interface Things {
-  readonly objects: readonly Thing[];
+/** Every relation that the caption states; a third object stands to both others as to the two together. */
+export function statementsOf({ relation, third }: Pick<Scene, "relation" | "third">): Statement[] {
+  const statements: Statement[] = [];
+  if (relation) statements.push({ subject: 0, relation, object: 1 });
+  if (third) statements.push(...[0, 1].map((object) => ({ subject: 2, relation: third, object })));
+  return statements;
+}
+
+/** The same, by what the objects are. */
+export function combinationsOf(things: readonly Thing[], statements: readonly Statement[]): Combination[] {
+  return statements.map(({ subject, relation, object }) => {
+    return { subject: things[subject]!, relation, object: things[object]! };
+  });
 }
 
 /** A third object stands across the pair's axis, so that it never makes a row of three. */
@@ -162,20 +167,19 @@ function sidesOf(relation: Relation): readonly Side[] {
 function chooseThings(
   split: Split,
   count: number,
-  relation: Relation | null,
-  third: Side | null,
+  statements: readonly Statement[],
   random: Random,
 ): Thing[] {
   for (;;) {
-    const objects = Array.from({ length: count }, () => random.pick(SEEN_THINGS));
+    const things = Array.from({ length: count }, () => random.pick(SEEN_THINGS));
     if (split === "unseen-pairs") {
-      objects[random.pick([...objects.keys()])] = random.pick(UNSEEN_PAIRS);
+      things[random.pick([...things.keys()])] = random.pick(UNSEEN_PAIRS);
     }
-    if (new Set(objects.map(({ colour }) => colour)).size < count) continue;
-    const heldOut = combinationsOf({ objects, relation, third }).some(isHeldOut);
+    if (new Set(things.map(({ colour }) => colour)).size < count) continue;
+    const heldOut = combinationsOf(things, statements).some(isHeldOut);
     if (split === "train" && heldOut) continue;
     if (split === "test" && count > 1 && !heldOut) continue;
-    return objects;
+    return things;
   }
 }
 

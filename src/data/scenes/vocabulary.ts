@@ -10,7 +10,7 @@ export const COLOUR_RGB = {
   blue: [30, 76, 214],
   yellow: [250, 224, 24],
   orange: [250, 132, 10],
-  purple: [138, 40, 168],
+  purple: [150, 40, 170],
   black: [18, 18, 20],
   white: [248, 248, 246],
 } as const satisfies Record<string, Rgb>;
