@@ -50,6 +50,8 @@ export class CharsMap {
     let value = 0;
     for (let at = start; at < utf8.length; at++) {
       const byte = utf8[at]!;
+      // Zero is the label of values, not of a byte.
+      if (byte === 0) break;
       node ^= byte;
       // Nothing may stand at the end of the array: no rule goes on with this byte.
       if (node >= this.#units.length) break;

@@ -9,8 +9,8 @@ import { spaceSymbol } from "./normalizer.js";
 
 export type NormalizerStep = (text: string) => string;
 
-/** Cuts normalised text into words, which are segmented one by one. `atStart`: the text opens the whole input. */
-export type PreTokenizerStep = (text: string, atStart: boolean) => string[];
+/** Cuts normalised text into words, which are segmented one by one. */
+export type PreTokenizerStep = (text: string) => string[];
 
 // Rewriting a character costs a walk through the trie; texts repeat a few hundred of them.
 const maximalCachedGraphemes = 10_000;
@@ -82,18 +82,24 @@ function trimEnd(text: string): string {
   return text.slice(0, end);
 }
 
-export type PrependScheme = "always" | "first" | "never";
+export interface MetaspaceOptions {
+  /** Begin every text with a "▁". */
+  readonly prepend: boolean;
+  /** Let every "▁" open a word. */
+  readonly split: boolean;
+}
 
-/** `Metaspace`: spaces become "▁", the text gets one in front unless it has it, and every "▁" opens a word. */
-export function metaspace(scheme: PrependScheme, split: boolean): PreTokenizerStep {
-  return (text, atStart) => {
+/** `Metaspace`: spaces become "▁". */
+export function metaspace({ prepend, split }: MetaspaceOptions): PreTokenizerStep {
+  return (text) => {
     if (text === "") return [];
-    const prepends = scheme === "always" || (scheme === "first" && atStart);
     const marked = text.replaceAll(" ", spaceSymbol);
-    const whole = prepends && !marked.startsWith(spaceSymbol) ? spaceSymbol + marked : marked;
-    return split ? whole.split(new RegExp(`(?=${spaceSymbol})`)) : [whole];
+    const whole = prepend && !marked.startsWith(spaceSymbol) ? spaceSymbol + marked : marked;
+    return split ? whole.split(wordStart) : [whole];
   };
 }
+
+const wordStart = new RegExp(`(?=${spaceSymbol})`);
 
 /** `WhitespaceSplit`. */
 export const splitAtWhitespace: PreTokenizerStep = (text) =>

@@ -54,20 +54,17 @@ export class FastTokenizer {
         ids.push(part);
         continue;
       }
-      for (const word of this.#words(part.text, part.start === 0)) {
+      for (const word of this.#words(part)) {
         for (const { id } of this.#unigram.segment(word)) ids.push(id);
       }
     }
     return ids;
   }
 
-  #words(text: string, atStart: boolean): string[] {
+  #words(text: string): string[] {
     const { normalizers, preTokenizers } = this.definition;
     const normalized = normalizers.reduce((current, step) => step(current), text);
-    return preTokenizers.reduce(
-      (words, step) => words.flatMap((word, index) => step(word, atStart && index === 0)),
-      [normalized],
-    );
+    return preTokenizers.reduce((words, step) => words.flatMap((word) => step(word)), [normalized]);
   }
 
   /** Text of all ids, or of those that are no special tokens. Nothing is cleaned up: "dog ." stays "dog .". */

@@ -63,7 +63,7 @@ export function tokenizerOfModel(
     scores,
     unknownId: specialTokensInFront.indexOf("<unk>"),
     normalizers: [...charsMapSteps, collapseSpaces(" ")],
-    preTokenizers: [metaspace("always", true)],
+    preTokenizers: [metaspace({ prepend: true, split: true })],
     specialTokens,
     ...(precompiledCharsMap.length > 0 && { precompiledCharsMap }),
   } satisfies FastTokenizerDefinition);

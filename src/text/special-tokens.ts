@@ -10,7 +10,7 @@ export interface SpecialToken {
 }
 
 /** A special token's id, or text between special tokens. */
-export type TextPart = number | { readonly text: string; readonly start: number };
+export type TextPart = number | string;
 
 /** Cuts texts at the special tokens they contain; of several that begin at one place, the longest counts. */
 export function specialTokenSplitter(tokens: readonly SpecialToken[]): (text: string) => TextPart[] {
@@ -24,7 +24,7 @@ export function specialTokenSplitter(tokens: readonly SpecialToken[]): (text: st
     const parts: TextPart[] = [];
     let done = 0;
     const pushText = (end: number) => {
-      if (end > done) parts.push({ text: text.slice(done, end), start: done });
+      if (end > done) parts.push(text.slice(done, end));
     };
     for (const match of text.matchAll(pattern)) {
       const token = byContent.get(match[0])!;

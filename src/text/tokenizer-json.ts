@@ -59,7 +59,7 @@ const preTokenizerSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("Metaspace"),
     replacement: z.literal(spaceSymbol),
-    prepend_scheme: z.enum(["always", "first", "never"]).optional(),
+    prepend_scheme: z.enum(["always", "never"]).optional(),
     // What files of older versions have instead of the scheme.
     add_prefix_space: z.boolean().default(true),
     split: z.boolean().default(true),
@@ -157,8 +157,8 @@ function readNormalizers(
 function readPreTokenizer(found: Step): PreTokenizerStep {
   const preTokenizer = parseStep(preTokenizerSchema, found, "pre_tokenizer");
   if (preTokenizer.type === "WhitespaceSplit") return splitAtWhitespace;
-  const legacyScheme = preTokenizer.add_prefix_space ? "always" : "never";
-  return metaspace(preTokenizer.prepend_scheme ?? legacyScheme, preTokenizer.split);
+  const { prepend_scheme, add_prefix_space, split } = preTokenizer;
+  return metaspace({ prepend: prepend_scheme ? prepend_scheme === "always" : add_prefix_space, split });
 }
 
 function parseStep<Schema extends z.ZodType>(schema: Schema, found: Step, what: string): z.infer<Schema> {
