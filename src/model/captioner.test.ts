@@ -28,7 +28,7 @@ afterAll(() => engine.close());
 function intermediates(of: CaptionerConfig): Record<string, Tensor> {
   const graph = new CaptionerGraph(of);
   const ids = input("ids", "int64", ["pictures", "captions", "length"]);
-  const attentionMask = input("attentionMask", "bool", ["pictures", "length"]);
+  const attentionMask = input("attentionMask", "bool", ["pictures", "captions", "length"]);
   const positions = input("positions", "int64", ["length"]);
   const encoded = graph.encode(graph.pixelValues());
   const decoded = graph.decode({ ids, positions, cross: encoded.cross, attentionMask });
@@ -56,7 +56,7 @@ async function forward(of: CaptionerConfig, ids: string, masked: boolean): Promi
     positions: { dtype: "int64", shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(i)) },
     attentionMask: {
       dtype: "bool",
-      shape: mask.shape,
+      shape: [pictures, 1, length],
       data: Uint8Array.from(mask.data as BigInt64Array, (bit) => (masked ? Number(bit) : 1)),
     },
   });

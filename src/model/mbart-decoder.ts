@@ -43,7 +43,7 @@ export interface DecoderInputs {
   readonly cross: readonly KeyValue[];
   /** Of every layer, [pictures·captions, heads, past, headSize]: the tokens before `ids`. Default: there are none. */
   readonly past?: readonly KeyValue[];
-  /** [pictures·captions, length] bool: which ids may be seen by later ones. Default: all. */
+  /** [pictures, captions, length] bool: which ids may be seen by later ones. Default: all. */
   readonly attentionMask?: Tensor;
 }
 
@@ -151,8 +151,9 @@ function causalBias(positions: Tensor, attentionMask?: Tensor): Tensor {
   const queries = reshape(positions, [length, 1]);
   const causal = where(lessOrEqual(keys, queries), 0, -1e9);
   if (!attentionMask) return causal;
-  const [rows] = attentionMask.shape;
-  return add(causal, where(reshape(attentionMask, [rows!, 1, 1, length]), 0, -1e9));
+  const [pictures, captions] = attentionMask.shape;
+  const mask = reshape(attentionMask, [multiplyDimensions(pictures!, captions!), 1, 1, length]);
+  return add(causal, where(mask, 0, -1e9));
 }
 
 function selfAttention(

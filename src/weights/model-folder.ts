@@ -222,33 +222,31 @@ export interface ModelFolderContents {
  * @throws {LingolensError} `checkpoint-mismatch` for parameters that do not fit the config; `already-exists`
  */
 export async function writeModelFolder(path: string, contents: ModelFolderContents): Promise<void> {
+  await writeFolderAtomically(path, (folder) => writeModelFiles(folder, contents));
+}
+
+/** Writes a model folder's files into a folder that is there, such as one still aside; errors as `writeModelFolder`. */
+export async function writeModelFiles(folder: string, contents: ModelFolderContents): Promise<void> {
   const { config, parameters, tokenizerFiles, dtype = "fp32" } = contents;
   const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
-  checkParameters(shapes, parameterShapes(config), path);
+  checkParameters(shapes, parameterShapes(config), folder);
   const generationConfig = {
     ...contents.generationConfig,
     decoder_start_token_id: config.ids.decoderStart,
   };
-  await writeFolderAtomically(path, async (folder) => {
-    const writeJson = (name: string, json: unknown) =>
-      writeFile(join(folder, name), `${JSON.stringify(json, null, 2)}\n`);
-    await writeJson("config.json", writeConfig(config));
-    await writeJson("generation_config.json", generationConfig);
-    await writeJson("preprocessor_config.json", contents.preprocessorConfig);
-    for (const [name, bytes] of tokenizerFiles) {
-      if (!isFileName(name)) {
-        throw new LingolensError(
-          "option-unsupported",
-          `Expected a file name for the tokenizer, got "${name}".`,
-        );
-      }
-      await writeFile(join(folder, name), bytes);
+  const writeJson = (name: string, json: unknown) =>
+    writeFile(join(folder, name), `${JSON.stringify(json, null, 2)}\n`);
+  await writeJson("config.json", writeConfig(config));
+  await writeJson("generation_config.json", generationConfig);
+  await writeJson("preprocessor_config.json", contents.preprocessorConfig);
+  for (const [name, bytes] of tokenizerFiles) {
+    if (!isFileName(name)) {
+      throw new LingolensError("option-unsupported", `Expected a file name for the tokenizer, got "${name}".`);
     }
-    const tensors = [...parameters].map(
-      ([name, { shape, data }]) => [name, stored(shape, data, dtype)] as const,
-    );
-    await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
-  });
+    await writeFile(join(folder, name), bytes);
+  }
+  const tensors = [...parameters].map(([name, { shape, data }]) => [name, stored(shape, data, dtype)] as const);
+  await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
 }
 
 /** Narrowed when its turn comes, so that only one parameter stands twice in memory. */

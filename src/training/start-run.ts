@@ -1,0 +1,180 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Engine } from "../engine/engine.js";
+import { LingolensError } from "../errors.js";
+import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
+import type { CaptionerConfig } from "../model/config.js";
+import { initializeParameters } from "../model/initialize.js";
+import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
+import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
+import { bundledModelFolder } from "../weights/bundled-model.js";
+import { type ModelFolder, openModelFolder, type RawJson, writeModelFiles } from "../weights/model-folder.js";
+import { parameterShapes } from "../weights/parameter-shapes.js";
+import { createAdamWState } from "./adamw.js";
+import { latestCheckpoint, loadTrainingState, type TrainingState } from "./checkpoint.js";
+import type { TrainingData } from "./data.js";
+import { folderData } from "./folder-data.js";
+import { allocateFlat, fillFlat } from "./parameters.js";
+import type { Recipe } from "./recipe.js";
+import { scenesData } from "./scenes-data.js";
+import { type TrainProgress, train } from "./train.js";
+
+export interface RunOptions {
+  readonly recipe: Recipe;
+  /** The run folder: recipe.json, metrics.jsonl, checkpoints/, final/. */
+  readonly out: string;
+  /**
+   * "auto" goes on from the newest checkpoint in `out` if it has one; "never" starts anew and refuses a folder that
+   * has one; a path names the checkpoint to go on from. Default "auto".
+   */
+  readonly resume?: string;
+  /** Default: the processors that this process may use. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  /** Called once, with the step that the run goes on from, 0 for a new one. */
+  readonly onStart?: (start: { step: number; parameters: number }) => void;
+  readonly onProgress?: (progress: TrainProgress) => void;
+}
+
+/** Trains by a recipe, from its start or from a checkpoint, into a run folder. */
+export async function startRun(engine: Engine, options: RunOptions): Promise<void> {
+  const { recipe, out, resume = "auto" } = options;
+  const checkpoint = await checkpointToResume(out, resume);
+  const start = await startingPoint(recipe, checkpoint);
+  const { config, state, tokenizer, tokenizerFiles, preprocessor, preprocessorConfig, generationConfig } = start;
+  const data = await trainingData(recipe, tokenizer, preprocessor);
+  options.onStart?.({ step: state.step, parameters: state.parameters.flat.length });
+
+  const { threads, signal, onProgress } = options;
+  await train({
+    engine,
+    config,
+    recipe,
+    data,
+    state,
+    out,
+    writeModel: (folder, { tensors }) => {
+      const parameters = new Map(Object.entries(tensors));
+      return writeModelFiles(folder, { config, parameters, tokenizerFiles, preprocessorConfig, generationConfig });
+    },
+    ...(threads !== undefined && { threads }),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  });
+}
+
+async function checkpointToResume(out: string, resume: string): Promise<string | undefined> {
+  if (resume !== "auto" && resume !== "never") return resume;
+  const latest = await latestCheckpoint(out);
+  if (latest && resume === "never")
+    throw new LingolensError(
+      "already-exists",
+      `${out} holds a run already (${latest}). Choose another --out, or go on from it with --resume auto.`,
+    );
+  return latest;
+}
+
+interface StartingPoint {
+  readonly config: CaptionerConfig;
+  readonly state: TrainingState;
+  readonly tokenizer: Mbart50Tokenizer;
+  readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  readonly preprocessor: PreprocessorConfig;
+  readonly preprocessorConfig: RawJson;
+  readonly generationConfig: RawJson;
+}
+
+async function startingPoint(recipe: Recipe, checkpoint: string | undefined): Promise<StartingPoint> {
+  if (checkpoint !== undefined || recipe.model.kind === "pretrained") {
+    const folder = await openModelFolder(checkpoint ?? resolveModel((recipe.model as { path: string }).path));
+    return fromFolder(folder, checkpoint);
+  }
+  return fromNothing(recipe, recipe.model);
+}
+
+const resolveModel = (path: string): string => (path === "bundled" ? bundledModelFolder : path);
+
+async function fromFolder(folder: ModelFolder, checkpoint: string | undefined): Promise<StartingPoint> {
+  const { config, preprocessorConfig = {}, generationConfig = {} } = folder;
+  const shapes = parameterShapes(config);
+  const values = new Map<string, Float32Array>();
+  for (const [name, weight] of folder.weights) values.set(name, await weight.read());
+  const state = checkpoint === undefined ? newState(shapes, values) : await loadTrainingState(checkpoint, shapes, values);
+  const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
+  return {
+    config,
+    state,
+    tokenizer: await loadTokenizerFolder(folder.path),
+    tokenizerFiles: new Map(await Promise.all(files)),
+    preprocessor: readPreprocessorConfig(preprocessorConfig, config.vision.imageSize),
+    preprocessorConfig,
+    generationConfig,
+  };
+}
+
+async function fromNothing(
+  { seed, dropout }: Recipe,
+  model: Extract<Recipe["model"], { kind: "new" }>,
+): Promise<StartingPoint> {
+  const folder = resolveModel(model.tokenizer);
+  const tokenizer = await loadTokenizerFolder(folder);
+  const config: CaptionerConfig = {
+    vision: {
+      hiddenSize: model.visionHiddenSize,
+      layers: model.visionLayers,
+      heads: model.visionHeads,
+      intermediateSize: model.visionIntermediateSize,
+      imageSize: model.imageSize,
+      patchSize: model.patchSize,
+      channels: 3,
+      layerNormEps: 1e-5,
+      activation: "quick_gelu",
+    },
+    decoder: {
+      hiddenSize: model.decoderHiddenSize,
+      layers: model.decoderLayers,
+      heads: model.decoderHeads,
+      ffnDim: model.decoderFfnDim,
+      vocabularySize: tokenizer.vocabularySize,
+      maxPositions: model.maxPositions,
+      layerNormEps: 1e-5,
+      activation: "gelu",
+      scaleEmbedding: true,
+      dropout,
+    },
+    ids: { bos: tokenizer.bosId, pad: tokenizer.padId, eos: tokenizer.eosId, decoderStart: tokenizer.eosId },
+  };
+  const shapes = parameterShapes(config);
+  const preprocessorConfig = { image_processor_type: "CLIPImageProcessor", size: model.imageSize, crop_size: model.imageSize };
+  const names = ["sentencepiece.bpe.model", "tokenizer_config.json"];
+  const files = names.map(async (name) => [name, await readFile(join(folder, name))] as const);
+  return {
+    config,
+    state: newState(shapes, initializeParameters(config, shapes, seed)),
+    tokenizer,
+    tokenizerFiles: new Map(await Promise.all(files)),
+    preprocessor: readPreprocessorConfig(preprocessorConfig, model.imageSize),
+    preprocessorConfig,
+    generationConfig: {},
+  };
+}
+
+function newState(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  values: ReadonlyMap<string, Float32Array>,
+): TrainingState {
+  const parameters = allocateFlat(shapes);
+  fillFlat(parameters, values);
+  return { step: 0, parameters, optimizer: createAdamWState(parameters.flat.length) };
+}
+
+async function trainingData(
+  recipe: Recipe,
+  tokenizer: Mbart50Tokenizer,
+  preprocessor: PreprocessorConfig,
+): Promise<TrainingData> {
+  const { data, languages, seed, batchSize, evaluateCount } = recipe;
+  const shared = { tokenizer, preprocessor, languages, seed, batchSize, evaluateCount };
+  if (data.kind === "scenes") return scenesData({ ...shared, ...data });
+  return folderData({ ...shared, path: data.path, ...(data.validation !== undefined && { validation: data.validation }) });
+}
