@@ -1,188 +1,291 @@
 import koffi from "koffi";
-import { type ErrorCode, LingolensError } from "../errors.js";
+import { LingolensError } from "../errors.js";
+import { Turns } from "./turns.js";
 
-/**
- * ONNX Runtime's C API, called through its table of function pointers. The order of the table is public and only
- * ever grows at its end (`struct OrtApi` in onnxruntime_c_api.h), so a place found once stays right.
- */
-const TABLE = `
-  CreateStatus GetErrorCode GetErrorMessage CreateEnv CreateEnvWithCustomLogger EnableTelemetryEvents
-  DisableTelemetryEvents CreateSession CreateSessionFromArray Run CreateSessionOptions SetOptimizedModelFilePath
-  CloneSessionOptions SetSessionExecutionMode EnableProfiling DisableProfiling EnableMemPattern DisableMemPattern
-  EnableCpuMemArena DisableCpuMemArena SetSessionLogId SetSessionLogVerbosityLevel SetSessionLogSeverityLevel
-  SetSessionGraphOptimizationLevel SetIntraOpNumThreads SetInterOpNumThreads CreateCustomOpDomain CustomOpDomain_Add
-  AddCustomOpDomain RegisterCustomOpsLibrary SessionGetInputCount SessionGetOutputCount
-  SessionGetOverridableInitializerCount SessionGetInputTypeInfo SessionGetOutputTypeInfo
-  SessionGetOverridableInitializerTypeInfo SessionGetInputName SessionGetOutputName
-  SessionGetOverridableInitializerName CreateRunOptions RunOptionsSetRunLogVerbosityLevel
-  RunOptionsSetRunLogSeverityLevel RunOptionsSetRunTag RunOptionsGetRunLogVerbosityLevel
-  RunOptionsGetRunLogSeverityLevel RunOptionsGetRunTag RunOptionsSetTerminate RunOptionsUnsetTerminate
-  CreateTensorAsOrtValue CreateTensorWithDataAsOrtValue IsTensor GetTensorMutableData FillStringTensor
-  GetStringTensorDataLength GetStringTensorContent CastTypeInfoToTensorInfo GetOnnxTypeFromTypeInfo
-  CreateTensorTypeAndShapeInfo SetTensorElementType SetDimensions GetTensorElementType GetDimensionsCount
-  GetDimensions GetSymbolicDimensions GetTensorShapeElementCount GetTensorTypeAndShape GetTypeInfo GetValueType
-  CreateMemoryInfo CreateCpuMemoryInfo CompareMemoryInfo MemoryInfoGetName MemoryInfoGetId MemoryInfoGetMemType
-  MemoryInfoGetType AllocatorAlloc AllocatorFree AllocatorGetInfo GetAllocatorWithDefaultOptions
-  AddFreeDimensionOverride GetValue GetValueCount CreateValue CreateOpaqueValue GetOpaqueValue
-  KernelInfoGetAttribute_float KernelInfoGetAttribute_int64 KernelInfoGetAttribute_string
-  KernelContext_GetInputCount KernelContext_GetOutputCount KernelContext_GetInput KernelContext_GetOutput
-  ReleaseEnv ReleaseStatus ReleaseMemoryInfo ReleaseSession ReleaseValue ReleaseRunOptions ReleaseTypeInfo
-  ReleaseTensorTypeAndShapeInfo ReleaseSessionOptions ReleaseCustomOpDomain GetDenotationFromTypeInfo
-  CastTypeInfoToMapTypeInfo CastTypeInfoToSequenceTypeInfo GetMapKeyType GetMapValueType GetSequenceElementType
-  ReleaseMapTypeInfo ReleaseSequenceTypeInfo SessionEndProfiling SessionGetModelMetadata
-  ModelMetadataGetProducerName ModelMetadataGetGraphName ModelMetadataGetDomain ModelMetadataGetDescription
-  ModelMetadataLookupCustomMetadataMap ModelMetadataGetVersion ReleaseModelMetadata CreateEnvWithGlobalThreadPools
-  DisablePerSessionThreads CreateThreadingOptions ReleaseThreadingOptions ModelMetadataGetCustomMetadataMapKeys
-  AddFreeDimensionOverrideByName GetAvailableProviders ReleaseAvailableProviders GetStringTensorElementLength
-  GetStringTensorElement FillStringTensorElement AddSessionConfigEntry`.trim().split(/\s+/);
+/** The address of something that the library owns until it is released. */
+export type Pointer = bigint;
 
-/** The version of the API that is asked for; every later library answers it. */
+/** The version of the table that is asked for: ONNX Runtime 1.22's. Every later library answers it too. */
 const API_VERSION = 22;
 
-/** A C function that koffi calls, at once or (`async`) on a thread of its pool. */
+const STATUS = "void*";
+
+/**
+ * The functions that are used: place in `struct OrtApi` (onnxruntime_c_api.h), result, parameters. The struct only
+ * ever grows at its end; onnxruntime_c_api.cc asserts at compile time that, for example, `ReleaseCustomOpDomain`
+ * stands at 101 and `ReleaseAvailableProviders` at 126.
+ */
+const FUNCTIONS = {
+  GetErrorMessage: [2, "str", ["void*"]],
+  CreateEnv: [3, STATUS, ["int", "str", "void*"]],
+  DisableTelemetryEvents: [6, STATUS, ["void*"]],
+  CreateSessionFromArray: [8, STATUS, ["void*", "void*", "size_t", "void*", "void*"]],
+  Run: [9, STATUS, ["void*", "void*", "str*", "void*", "size_t", "str*", "size_t", "void*"]],
+  CreateSessionOptions: [10, STATUS, ["void*"]],
+  SetIntraOpNumThreads: [24, STATUS, ["void*", "int"]],
+  SessionGetInputCount: [30, STATUS, ["void*", "void*"]],
+  SessionGetOutputCount: [31, STATUS, ["void*", "void*"]],
+  SessionGetInputTypeInfo: [33, STATUS, ["void*", "size_t", "void*"]],
+  SessionGetOutputTypeInfo: [34, STATUS, ["void*", "size_t", "void*"]],
+  SessionGetInputName: [36, STATUS, ["void*", "size_t", "void*", "void*"]],
+  SessionGetOutputName: [37, STATUS, ["void*", "size_t", "void*", "void*"]],
+  CreateTensorWithDataAsOrtValue: [
+    49,
+    STATUS,
+    ["void*", "void*", "size_t", "void*", "size_t", "int", "void*"],
+  ],
+  CastTypeInfoToTensorInfo: [55, STATUS, ["void*", "void*"]],
+  GetTensorElementType: [60, STATUS, ["void*", "void*"]],
+  GetDimensionsCount: [61, STATUS, ["void*", "void*"]],
+  GetDimensions: [62, STATUS, ["void*", "void*", "size_t"]],
+  GetSymbolicDimensions: [63, STATUS, ["void*", "void*", "size_t"]],
+  CreateCpuMemoryInfo: [69, STATUS, ["int", "int", "void*"]],
+  AllocatorFree: [76, STATUS, ["void*", "void*"]],
+  GetAllocatorWithDefaultOptions: [78, STATUS, ["void*"]],
+  ReleaseStatus: [93, "void", ["void*"]],
+  ReleaseSession: [95, "void", ["void*"]],
+  ReleaseValue: [96, "void", ["void*"]],
+  ReleaseTypeInfo: [98, "void", ["void*"]],
+  ReleaseSessionOptions: [100, "void", ["void*"]],
+  AddSessionConfigEntry: [130, STATUS, ["void*", "str", "str"]],
+} as const satisfies Record<string, readonly [number, string, readonly string[]]>;
+
+/** A C function that koffi calls, at once or (`async`) on a thread of libuv's pool. */
 type CFunction = ReturnType<ReturnType<typeof koffi.load>["func"]>;
+type Functions = Readonly<Record<keyof typeof FUNCTIONS, CFunction>>;
 
-/** A pointer to something that the library owns until it is released. */
-export type Pointer = unknown;
-
-/** The functions that the engine uses. A status other than success is thrown as a `LingolensError`. */
-export interface OnnxRuntimeApi {
-  readonly version: string;
-  createEnv(): Pointer;
-  createSessionOptions(): Pointer;
-  setThreads(options: Pointer, threads: number): void;
-  addConfig(options: Pointer, key: string, value: string): void;
-  /** Off the calling thread. */
-  createSession(env: Pointer, model: Uint8Array, options: Pointer): Promise<Pointer>;
-  createCpuMemoryInfo(): Pointer;
-  /** A tensor over the caller's memory, which must outlive it. */
-  createTensor(memory: Pointer, data: ArrayBufferView, shape: readonly number[], elementType: number): Pointer;
-  /** Off the calling thread. */
-  run(
-    session: Pointer,
-    inputNames: readonly string[],
-    inputs: readonly Pointer[],
-    outputNames: readonly string[],
-    outputs: readonly Pointer[],
-  ): Promise<void>;
-  releaseSessionOptions(options: Pointer): void;
-  releaseSession(session: Pointer): void;
-  releaseTensor(tensor: Pointer): void;
-}
-
-/** koffi wants every prototype defined once a process. */
-const PROTOTYPES = {
-  getApi: koffi.proto("void* OrtGetApi(uint32_t version)"),
-  getVersion: koffi.proto("str OrtGetVersion()"),
-  message: koffi.proto("str OrtGetErrorMessage(void* status)"),
-  release: koffi.proto("void OrtRelease(void* object)"),
-  createEnv: koffi.proto("void* OrtCreateEnv(int level, str name, _Out_ void** env)"),
-  createOptions: koffi.proto("void* OrtCreateOptions(_Out_ void** options)"),
-  setInt: koffi.proto("void* OrtSetInt(void* options, int value)"),
-  addConfig: koffi.proto("void* OrtAddConfig(void* options, str key, str value)"),
-  createSession: koffi.proto(
-    "void* OrtCreateSession(void* env, void* model, size_t size, void* options, _Out_ void** session)",
-  ),
-  createMemoryInfo: koffi.proto("void* OrtCreateMemoryInfo(int allocator, int type, _Out_ void** memory)"),
-  createTensor: koffi.proto(
-    "void* OrtCreateTensor(void* memory, void* data, size_t bytes, int64_t* shape, size_t rank, int type, _Out_ void** tensor)",
-  ),
-  run: koffi.proto(
-    "void* OrtRun(void* session, void* options, str* inputNames, void** inputs, size_t inputCount, str* outputNames, size_t outputCount, void** outputs)",
-  ),
-} as const;
-
-/** Loads the library and finds its functions. */
-export function loadOnnxRuntime(path: string): OnnxRuntimeApi {
-  const base = openLibrary(path);
-  const [getApi, getVersion] = koffi.decode(base, koffi.array("void*", 2)) as [Pointer, Pointer];
-  const version = koffi.call(getVersion, PROTOTYPES.getVersion) as string;
-  const api = koffi.call(getApi, PROTOTYPES.getApi, API_VERSION);
-  if (!api) {
-    throw new LingolensError(
-      "engine-unavailable",
-      `${path} is ONNX Runtime ${version}; expected 1.${API_VERSION} or newer.`,
-    );
-  }
-  const pointers = koffi.decode(api, koffi.array("void*", TABLE.length)) as Pointer[];
-  const bind = (name: string, prototype: keyof typeof PROTOTYPES) => {
-    const pointer = pointers[TABLE.indexOf(name)];
-    return koffi.decode(pointer, PROTOTYPES[prototype]) as CFunction;
-  };
-
-  const message = bind("GetErrorMessage", "message");
-  const releaseStatus = bind("ReleaseStatus", "release");
-  const check = (status: Pointer): void => {
-    if (!status) return;
-    const text = message(status) as string;
-    releaseStatus(status);
-    throw runtimeError(text);
-  };
-  const make = (call: CFunction, ...args: unknown[]): Pointer => {
-    const out: Pointer[] = [null];
-    check(call(...args, out));
-    return out[0];
-  };
-  const later = (call: CFunction, ...args: unknown[]): Promise<void> =>
-    new Promise<void>((resolve, reject) => {
-      call.async(...args, (error: Error | null, status: Pointer) => {
-        try {
-          if (error) throw error;
-          check(status);
-          resolve();
-        } catch (failure) {
-          reject(failure);
-        }
-      });
-    });
-
-  const createEnv = bind("CreateEnv", "createEnv");
-  const createOptions = bind("CreateSessionOptions", "createOptions");
-  const setIntraThreads = bind("SetIntraOpNumThreads", "setInt");
-  const addConfig = bind("AddSessionConfigEntry", "addConfig");
-  const createSession = bind("CreateSessionFromArray", "createSession");
-  const createMemoryInfo = bind("CreateCpuMemoryInfo", "createMemoryInfo");
-  const createTensor = bind("CreateTensorWithDataAsOrtValue", "createTensor");
-  const run = bind("Run", "run");
-
-  return {
-    version,
-    createEnv: () => make(createEnv, LOG_ERRORS, "lingolens"),
-    createSessionOptions: () => make(createOptions),
-    setThreads: (options, threads) => check(setIntraThreads(options, threads)),
-    addConfig: (options, key, value) => check(addConfig(options, key, value)),
-    async createSession(env, model, options) {
-      const out: Pointer[] = [null];
-      await later(createSession, env, model, model.byteLength, options, out);
-      return out[0];
-    },
-    createCpuMemoryInfo: () => make(createMemoryInfo, ARENA_ALLOCATOR, DEFAULT_MEMORY),
-    createTensor: (memory, data, shape, elementType) =>
-      make(createTensor, memory, data, data.byteLength, BigInt64Array.from(shape, BigInt), shape.length, elementType),
-    run: (session, inputNames, inputs, outputNames, outputs) =>
-      later(run, session, null, inputNames, inputs, inputs.length, outputNames, outputs.length, outputs),
-    releaseSessionOptions: bind("ReleaseSessionOptions", "release"),
-    releaseSession: bind("ReleaseSession", "release"),
-    releaseTensor: bind("ReleaseValue", "release"),
-  };
-}
-
-/** OrtLoggingLevel, OrtAllocatorType, OrtMemType. */
-const LOG_ERRORS = 3;
-const ARENA_ALLOCATOR = 1;
+/** OrtLoggingLevel FATAL: what fails is thrown, and need not be on stderr as well. */
+const LOG_FATAL = 4;
+/** OrtAllocatorType and OrtMemType of memory that the caller holds. */
+const DEVICE_ALLOCATOR = 0;
 const DEFAULT_MEMORY = 0;
 
-function openLibrary(path: string): Pointer {
-  try {
-    return koffi.load(path).func("void* OrtGetApiBase()")();
-  } catch (cause) {
-    throw new LingolensError("engine-unavailable", `ONNX Runtime cannot be loaded from ${path}: ${(cause as Error).message}`, {
-      cause,
+/** An input or output as the model declares it. A dimension is -1 and its name in `names`, or a size and "". */
+export interface ValueInfo {
+  readonly name: string;
+  /** TensorProto.DataType. */
+  readonly elementType: number;
+  readonly dimensions: readonly number[];
+  readonly dimensionNames: readonly string[];
+}
+
+/**
+ * ONNX Runtime's C API. A status other than success is released and thrown as a `LingolensError`: `out-of-memory`
+ * when memory could not be had, else `engine-failed`, with ONNX Runtime's own message.
+ */
+export class OnnxRuntimeApi {
+  private constructor(
+    /** Of the library, such as "1.30.0". */
+    readonly version: string,
+    private readonly functions: Functions,
+    private readonly turns: Turns,
+  ) {}
+
+  /** @throws {LingolensError} `engine-unavailable` for a file that is not ONNX Runtime 1.22 or newer */
+  static load(path: string): OnnxRuntimeApi {
+    allowDeepCalls();
+    let base: Pointer;
+    try {
+      base = koffi.load(path).func("void* OrtGetApiBase()")();
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new LingolensError(
+        "engine-unavailable",
+        `ONNX Runtime cannot be loaded from ${path}: ${message}`,
+        { cause },
+      );
+    }
+    const [getApi, getVersion] = koffi.decode(base, "void*", 2) as [Pointer, Pointer];
+    const version: string = koffi.decode(getVersion, koffi.proto("str", []))();
+    // Asked for a newer table than it has, the library would also print a line of its own.
+    const minor = Number(version.split(".")[1]);
+    const table =
+      minor >= API_VERSION && koffi.decode(getApi, koffi.proto("void*", ["uint32_t"]))(API_VERSION);
+    if (!table)
+      throw new LingolensError(
+        "engine-unavailable",
+        `${path} is ONNX Runtime ${version}; expected 1.${API_VERSION} or newer.`,
+      );
+
+    const places = Object.values(FUNCTIONS).map(([place]) => place);
+    const pointers = koffi.decode(table, "void*", Math.max(...places) + 1) as Pointer[];
+    const functions = Object.fromEntries(
+      Object.entries(FUNCTIONS).map(([name, [place, result, parameters]]) => [
+        name,
+        koffi.decode(pointers[place], koffi.proto(result, [...parameters])),
+      ]),
+    ) as Functions;
+    return new OnnxRuntimeApi(version, functions, new Turns(callsAtOnce()));
+  }
+
+  /** The environment of this process; the library itself keeps no more than one. */
+  createEnv(): Pointer {
+    const env = this.#make("CreateEnv", LOG_FATAL, "lingolens");
+    // Builds for Windows report their use to Microsoft unless told not to.
+    this.#call("DisableTelemetryEvents", env);
+    return env;
+  }
+
+  createCpuMemoryInfo(): Pointer {
+    return this.#make("CreateCpuMemoryInfo", DEVICE_ALLOCATOR, DEFAULT_MEMORY);
+  }
+
+  /** @param config session options by the names of onnxruntime_session_options_config_keys.h */
+  createSessionOptions(threads: number, config: Readonly<Record<string, string>>): Pointer {
+    const options = this.#make("CreateSessionOptions");
+    try {
+      this.#call("SetIntraOpNumThreads", options, threads);
+      for (const [key, value] of Object.entries(config))
+        this.#call("AddSessionConfigEntry", options, key, value);
+      return options;
+    } catch (error) {
+      this.releaseSessionOptions(options);
+      throw error;
+    }
+  }
+
+  /** Off the calling thread. The library copies what it needs of `model`, an ONNX ModelProto. */
+  async createSession(env: Pointer, model: Uint8Array, options: Pointer): Promise<Pointer> {
+    const session = new BigUint64Array(1);
+    await this.#callLater("CreateSessionFromArray", [env, model, model.byteLength, options, session]);
+    return session[0]!;
+  }
+
+  sessionInputs(session: Pointer): ValueInfo[] {
+    return this.#valueInfos(session, "Input");
+  }
+
+  sessionOutputs(session: Pointer): ValueInfo[] {
+    return this.#valueInfos(session, "Output");
+  }
+
+  /** A tensor over the caller's memory, which must be kept until the tensor has been released. */
+  createTensor(
+    memory: Pointer,
+    data: ArrayBufferView,
+    shape: readonly number[],
+    elementType: number,
+  ): Pointer {
+    const dimensions = BigInt64Array.from(shape, BigInt);
+    return this.#make(
+      "CreateTensorWithDataAsOrtValue",
+      memory,
+      data,
+      data.byteLength,
+      dimensions,
+      shape.length,
+      elementType,
+    );
+  }
+
+  /** Off the calling thread. The outputs' tensors are written in place. */
+  async run(
+    session: Pointer,
+    inputNames: readonly string[],
+    inputs: BigUint64Array,
+    outputNames: readonly string[],
+    outputs: BigUint64Array,
+  ): Promise<void> {
+    const defaultOptions = null;
+    await this.#callLater("Run", [
+      session,
+      defaultOptions,
+      inputNames,
+      inputs,
+      inputs.length,
+      outputNames,
+      outputs.length,
+      outputs,
+    ]);
+  }
+
+  releaseSessionOptions(options: Pointer): void {
+    this.functions.ReleaseSessionOptions(options);
+  }
+
+  releaseSession(session: Pointer): void {
+    this.functions.ReleaseSession(session);
+  }
+
+  releaseTensor(tensor: Pointer): void {
+    this.functions.ReleaseValue(tensor);
+  }
+
+  #valueInfos(session: Pointer, side: "Input" | "Output"): ValueInfo[] {
+    const allocator = this.#make("GetAllocatorWithDefaultOptions");
+    const count = Number(this.#make(`SessionGet${side}Count`, session));
+    return Array.from({ length: count }, (_, index) => {
+      const nameAddress = this.#make(`SessionGet${side}Name`, session, index, allocator);
+      const name = koffi.decode.string(nameAddress);
+      this.#call("AllocatorFree", allocator, nameAddress);
+      const type = this.#make(`SessionGet${side}TypeInfo`, session, index);
+      try {
+        return { name, ...this.#tensorInfo(this.#make("CastTypeInfoToTensorInfo", type)) };
+      } finally {
+        this.functions.ReleaseTypeInfo(type);
+      }
     });
+  }
+
+  #tensorInfo(info: Pointer): Omit<ValueInfo, "name"> {
+    const elementType = Number(this.#make("GetTensorElementType", info));
+    const rank = Number(this.#make("GetDimensionsCount", info));
+    const dimensions = new BigInt64Array(rank);
+    const names = new BigUint64Array(rank);
+    this.#call("GetDimensions", info, dimensions, rank);
+    this.#call("GetSymbolicDimensions", info, names, rank);
+    return {
+      elementType,
+      dimensions: Array.from(dimensions, Number),
+      dimensionNames: Array.from(names, (name) => koffi.decode.string(name)),
+    };
+  }
+
+  #call(name: keyof Functions, ...args: unknown[]): void {
+    this.#check(this.functions[name](...args));
+  }
+
+  /** Calls a function whose last parameter takes what it makes. */
+  #make(name: keyof Functions, ...args: unknown[]): Pointer {
+    const made = new BigUint64Array(1);
+    this.#call(name, ...args, made);
+    return made[0]!;
+  }
+
+  async #callLater(name: keyof Functions, args: readonly unknown[]): Promise<void> {
+    const status = await this.turns.take(
+      () =>
+        new Promise<Pointer | null>((resolve, reject) => {
+          this.functions[name].async(...args, (error: Error | null, result: Pointer | null) => {
+            // koffi holds only the addresses of typed arrays: this use keeps them from being collected meanwhile.
+            void args;
+            if (error) reject(error);
+            else resolve(result);
+          });
+        }),
+    );
+    this.#check(status);
+  }
+
+  #check(status: Pointer | null): void {
+    if (!status) return;
+    const message: string = this.functions.GetErrorMessage(status);
+    this.functions.ReleaseStatus(status);
+    // The C API has no code of its own for it.
+    const outOfMemory = /bad_alloc|fail\w* to allocate|out of memory|not enough memory/i.test(message);
+    throw new LingolensError(outOfMemory ? "out-of-memory" : "engine-failed", `ONNX Runtime: ${message}`);
   }
 }
 
-function runtimeError(message: string): LingolensError {
-  const code: ErrorCode = /alloc|out of memory/i.test(message) ? "out-of-memory" : "engine-failed";
-  return new LingolensError(code, `ONNX Runtime: ${message}`);
+/** Asynchronous calls hold threads of libuv's pool; one thread is left to the files, pictures and addresses of others. */
+function callsAtOnce(): number {
+  const defaultPoolSize = 4;
+  return Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || defaultPoolSize) - 1);
+}
+
+/** koffi runs C functions on stacks of its own: 128 KiB for asynchronous calls, of which one matrix product takes half. */
+function allowDeepCalls(): void {
+  const size = 4 * 1024 * 1024;
+  if (koffi.config().async_stack_size === size) return;
+  koffi.config({ sync_stack_size: size, async_stack_size: size });
 }
