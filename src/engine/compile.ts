@@ -33,7 +33,11 @@ export async function compileProgram(
       for (const [name, { dtype, shape }] of outputs) {
         const concrete = shape.map((dimension) => evaluateDimension(dimension, sizes));
         const count = concrete.reduce((a, b) => a * b, 1);
-        results[name] = { dtype, shape: concrete, data: into[name]?.subarray(0, count) ?? allocate(dtype, count) };
+        results[name] = {
+          dtype,
+          shape: concrete,
+          data: into[name]?.subarray(0, count) ?? allocate(dtype, count),
+        };
       }
       await executable.run(feeds, results);
       return results;
@@ -43,11 +47,18 @@ export async function compileProgram(
 }
 
 /** Sizes of the named dimensions, read off what is fed; the inputs must agree on them. */
-function bindSizes(inputs: readonly { name: string; shape: Shape }[], feeds: HostTensors): Map<string, number> {
+function bindSizes(
+  inputs: readonly { name: string; shape: Shape }[],
+  feeds: HostTensors,
+): Map<string, number> {
   const sizes = new Map<string, number>();
   for (const { name, shape } of inputs) {
     const fed = feeds[name];
-    if (!fed) throw new LingolensError("shape-mismatch", `The program's input "${name}" ${formatShape(shape)} was not fed.`);
+    if (!fed)
+      throw new LingolensError(
+        "shape-mismatch",
+        `The program's input "${name}" ${formatShape(shape)} was not fed.`,
+      );
     shape.forEach((dimension, axis) => {
       const size = fed.shape[axis];
       if (isName(dimension) && size !== undefined && !sizes.has(dimension)) sizes.set(dimension, size);
@@ -55,7 +66,8 @@ function bindSizes(inputs: readonly { name: string; shape: Shape }[], feeds: Hos
   }
   for (const { name, shape } of inputs) {
     const got = feeds[name]!.shape;
-    const fits = got.length === shape.length && shape.every((d, axis) => evaluateDimension(d, sizes) === got[axis]);
+    const fits =
+      got.length === shape.length && shape.every((d, axis) => evaluateDimension(d, sizes) === got[axis]);
     if (!fits) {
       const known = [...sizes].map(([dimension, size]) => `${dimension} = ${size}`).join(", ");
       throw new LingolensError(
@@ -67,7 +79,8 @@ function bindSizes(inputs: readonly { name: string; shape: Shape }[], feeds: Hos
   return sizes;
 }
 
-const isName = (dimension: Dimension): dimension is string => typeof dimension === "string" && /^\w+$/.test(dimension);
+const isName = (dimension: Dimension): dimension is string =>
+  typeof dimension === "string" && /^\w+$/.test(dimension);
 
 /** Zeroed memory for so many elements. */
 export function allocate(dtype: DType, count: number): TensorData {

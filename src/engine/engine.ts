@@ -42,7 +42,10 @@ export interface Executable {
    * @throws {LingolensError} `handle-closed` after `close()`; `shape-mismatch` for a name, type or size that
    * does not fit; `engine-failed` and `out-of-memory` from the runtime.
    */
-  run(inputs: Readonly<Record<string, HostTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
+  run(
+    inputs: Readonly<Record<string, HostTensor>>,
+    outputs: Readonly<Record<string, HostTensor>>,
+  ): Promise<void>;
   /** Frees the program once its last run has ended. Idempotent. */
   close(): Promise<void>;
 }

@@ -78,8 +78,9 @@ function threadsOf({ threads = availableParallelism() }: CompileOptions): number
 
 function sessionConfig({ externalDataFolder }: EncodedProgram, { prepack = true }: CompileOptions) {
   return {
-    // Threads wait actively within a run, where the next product is microseconds away, and sleep between runs.
-    "session.force_spinning_stop": "1",
+    // Threads sleep while they wait. Waiting actively gains 3 % on a machine of our own, and makes programs half as
+    // fast where another process or a second run wants a processor.
+    "session.intra_op.allow_spinning": "0",
     ...(!prepack && { "session.disable_prepacking": "1" }),
     ...(externalDataFolder !== undefined && {
       "session.model_external_initializers_file_folder_path": externalDataFolder,

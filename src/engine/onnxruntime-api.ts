@@ -52,6 +52,7 @@ const FUNCTIONS = {
 
 /** A C function that koffi calls, at once or (`async`) on a thread of libuv's pool. */
 type CFunction = ReturnType<ReturnType<typeof koffi.load>["func"]>;
+type Library = ReturnType<typeof koffi.load>;
 type Functions = Readonly<Record<keyof typeof FUNCTIONS, CFunction>>;
 
 /** OrtLoggingLevel FATAL: what fails is thrown, and need not be on stderr as well. */
@@ -77,6 +78,8 @@ export class OnnxRuntimeApi {
   private constructor(
     /** Of the library, such as "1.30.0". */
     readonly version: string,
+    /** Never called, but kept: koffi unloads a library whose handle has been collected. */
+    readonly library: Library,
     private readonly functions: Functions,
     private readonly turns: Turns,
   ) {}
@@ -84,9 +87,11 @@ export class OnnxRuntimeApi {
   /** @throws {LingolensError} `engine-unavailable` for a file that is not ONNX Runtime 1.22 or newer */
   static load(path: string): OnnxRuntimeApi {
     allowDeepCalls();
+    let library: Library;
     let base: Pointer;
     try {
-      base = koffi.load(path).func("void* OrtGetApiBase()")();
+      library = koffi.load(path);
+      base = library.func("void* OrtGetApiBase()")();
     } catch (cause) {
       const { message } = cause as Error;
       throw new LingolensError(
@@ -115,7 +120,7 @@ export class OnnxRuntimeApi {
         koffi.decode(pointers[place], koffi.proto(result, [...parameters])),
       ]),
     ) as Functions;
-    return new OnnxRuntimeApi(version, functions, new Turns(callsAtOnce()));
+    return new OnnxRuntimeApi(version, library, functions, new Turns(callsAtOnce()));
   }
 
   /** The environment of this process; the library itself keeps no more than one. */
