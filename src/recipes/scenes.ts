@@ -25,8 +25,11 @@ export const scenes: RecipeInput = {
   // One object first: colours and kinds are learnt before relations ask for them.
   data: { kind: "scenes", twoObjectsFrom: 500, threeObjectsFrom: 1500 },
   languages: ["en", "de", "fr", "es"],
-  steps: 12_000,
-  batchSize: 64,
+  steps: 20_000,
+  batchSize: 32,
+  // Eight pictures at a time stay in the processor's caches: half as fast again as all at once.
+  workers: 2,
+  gradientAccumulation: 2,
   seed: 42,
   learningRate: 1e-3,
   warmupSteps: 300,

@@ -52,8 +52,13 @@ export const recipeSchema = z.strictObject({
   steps: count,
   /** Pictures a step. */
   batchSize: count,
-  /** Parts into which a step's pictures are split to save memory; the result is the same but for rounding. */
+  /** Parts worked on one after the other, to save memory; the result is the same but for rounding. */
   gradientAccumulation: count.default(1),
+  /**
+   * Parts worked on at once, each with its share of the processors and memory for a gradient of its own. Small
+   * models train faster with one a processor, large ones with one in all. The result depends on it by rounding.
+   */
+  workers: count.default(1),
   seed: z.int().min(0).default(42),
   learningRate: z.number().positive(),
   warmupSteps: z.int().min(0),
@@ -90,10 +95,11 @@ export function resolveRecipe(input: unknown, changes: readonly string[] = []): 
   for (const change of changes) applyChange(recipe, change);
   const parsed = recipeSchema.safeParse(recipe);
   if (parsed.success) {
-    if (parsed.data.batchSize % parsed.data.gradientAccumulation !== 0)
+    const { batchSize, gradientAccumulation, workers } = parsed.data;
+    if (batchSize % (gradientAccumulation * workers) !== 0)
       throw new LingolensError(
         "config-invalid",
-        `Recipe: batchSize (${parsed.data.batchSize}) is not a multiple of gradientAccumulation (${parsed.data.gradientAccumulation}).`,
+        `Recipe: batchSize (${batchSize}) is not a multiple of gradientAccumulation × workers (${gradientAccumulation} × ${workers}).`,
       );
     return parsed.data;
   }

@@ -1,21 +1,22 @@
 import { mkdir, rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { type CompiledProgram, compileProgram } from "../engine/compile.js";
+import { compileProgram } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { scoreOutputs } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { writeFileAtomically, writeFolderAtomically } from "../weights/atomic-file.js";
 import { adamWStep, globalNorm } from "./adamw.js";
-import { type CaptionedPicture, countTokens, makeBatch } from "./batch.js";
 import { saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import type { TrainingData } from "./data.js";
 import { evaluateLoss } from "./evaluate-loss.js";
 import { logMetrics, truncateMetrics } from "./metrics-log.js";
-import { allocateFlat, type FlatTensors } from "./parameters.js";
+import { GradientSum } from "./gradient-sum.js";
+import type { FlatTensors } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
 import { learningRateAt } from "./schedule.js";
-import { gradientName, trainProgram } from "./train-program.js";
+import { trainProgram } from "./train-program.js";
 
 export interface TrainOptions {
   readonly engine: Engine;
@@ -28,6 +29,7 @@ export interface TrainOptions {
   readonly out: string;
   /** Writes the model folder's files: weights, config, tokenizer. */
   readonly writeModel: (folder: string, parameters: FlatTensors) => Promise<void>;
+  /** Default: the processors that this process may use. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: TrainProgress) => void;
@@ -50,15 +52,17 @@ export interface TrainProgress {
 /** Trains to the recipe's last step, then writes `final/`. */
 export async function train(options: TrainOptions): Promise<void> {
   const { engine, config, recipe, data, state, out, writeModel, signal, onProgress } = options;
-  const compile = { ...(options.threads !== undefined && { threads: options.threads }) };
+  const threads = options.threads ?? availableParallelism();
   const metrics = join(out, "metrics.jsonl");
   await mkdir(out, { recursive: true });
   await writeFileAtomically(join(out, "recipe.json"), (file) => file.writeFile(`${JSON.stringify(recipe, null, 2)}\n`));
   await truncateMetrics(metrics, state.step);
 
-  const program = await compileProgram(engine, trainProgram(config, recipe.labelSmoothing), compile);
-  const scorer = await compileProgram(engine, { outputs: scoreOutputs(config, "pixelValues") }, compile);
-  const gradients = new GradientSum(program, state, recipe, config);
+  const program = await compileProgram(engine, trainProgram(config, recipe.labelSmoothing), {
+    threads: Math.max(1, Math.floor(threads / recipe.workers)),
+  });
+  const scorer = await compileProgram(engine, { outputs: scoreOutputs(config, "pixelValues") }, { threads });
+  const gradients = new GradientSum(program, state.parameters, recipe, config);
   const writeState = (folder: string) => writeModel(folder, state.parameters);
   let evaluationLoss: number | undefined;
   let window = { since: performance.now(), loss: 0, tokens: 0, pictures: 0 };
@@ -73,10 +77,10 @@ export async function train(options: TrainOptions): Promise<void> {
       const { lossSum, tokens } = await running;
       if (!Number.isFinite(lossSum)) throw divergence(state.step, recipe);
 
-      const norm = globalNorm(gradients.sum.flat) / tokens;
+      const norm = globalNorm(gradients.sum) / tokens;
       const clip = recipe.clipNorm > 0 && norm > recipe.clipNorm ? recipe.clipNorm / norm : 1;
       const learningRate = learningRateAt(state.step, recipe);
-      adamWStep(state.parameters.flat, gradients.sum.flat, state.optimizer, recipe, learningRate, clip / tokens);
+      adamWStep(state.parameters.flat, gradients.sum, state.optimizer, recipe, learningRate, clip / tokens);
       state.step += 1;
 
       window.loss += lossSum;
@@ -114,45 +118,6 @@ export async function train(options: TrainOptions): Promise<void> {
   } finally {
     await Promise.all([program.close(), scorer.close()]);
   }
-}
-
-/** The summed gradient of a step's pictures, in one or several passes. */
-class GradientSum {
-  readonly sum: FlatTensors;
-  readonly #part: FlatTensors;
-
-  constructor(
-    private readonly program: CompiledProgram,
-    private readonly state: TrainingState,
-    private readonly recipe: Recipe,
-    private readonly config: CaptionerConfig,
-  ) {
-    const shapes = new Map(Object.entries(state.parameters.tensors).map(([name, { shape }]) => [name, shape]));
-    this.sum = allocateFlat(shapes);
-    this.#part = recipe.gradientAccumulation > 1 ? allocateFlat(shapes) : this.sum;
-  }
-
-  async compute(pictures: readonly CaptionedPicture[]): Promise<{ lossSum: number; tokens: number }> {
-    const { gradientAccumulation: passes, maxLength } = this.recipe;
-    const size = Math.ceil(pictures.length / passes);
-    const total = { lossSum: 0, tokens: 0 };
-    if (passes > 1) this.sum.flat.fill(0);
-    const into = Object.fromEntries(
-      Object.entries(this.#part.tensors).map(([name, { data }]) => [gradientName(name), data]),
-    );
-    for (let start = 0; start < pictures.length; start += size) {
-      const batch = makeBatch(pictures.slice(start, start + size), this.config, maxLength);
-      const { lossSum } = await this.program.run({ ...this.state.parameters.tensors, ...batch }, into);
-      total.lossSum += lossSum!.data[0] as number;
-      total.tokens += countTokens(batch, this.config.ids.pad);
-      if (passes > 1) addInto(this.sum.flat, this.#part.flat);
-    }
-    return total;
-  }
-}
-
-function addInto(sum: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
 }
 
 function divergence(step: number, { learningRate }: Recipe): LingolensError {
