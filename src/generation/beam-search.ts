@@ -1,5 +1,5 @@
 import { rankCandidates, type StepResult } from "./candidates.js";
-import { type Constraints, type Edits, editsAfter } from "./constraints.js";
+import { type Constraints, type Edits, editsAfter, forcedAfter } from "./constraints.js";
 import type { GeneratedSequence, Hypothesis, Search } from "./search.js";
 
 export interface BeamSearchOptions extends Constraints {
@@ -7,17 +7,13 @@ export interface BeamSearchOptions extends Constraints {
   readonly beams: number;
   /** Results wanted, at most `beams`. */
   readonly numCaptions: number;
-  /** Exponent of the length by which a sum of log-probabilities is divided. */
+  /** Exponent of the length, the prompt not counted, by which a sum of log-probabilities is divided. */
   readonly lengthPenalty: number;
   /**
    * When to stop once `beams` captions are finished: true, at once; false, when the best running hypothesis, at its
    * length, is no better than the worst of them; "never", when it could not become better at any length.
    */
   readonly earlyStopping: boolean | "never";
-  /** The start token, or a prompt that begins with it. It does not count in the length. */
-  readonly prompt: readonly number[];
-  /** The token after the prompt, such as the language's; it costs nothing and counts in the length. */
-  readonly forcedFirst?: number;
 }
 
 interface Beam extends Hypothesis {
@@ -36,8 +32,8 @@ export class BeamSearch implements Search {
     // Twice as many as beams: if all of them ended here, there would still be enough to go on with.
     this.width = 2 * options.beams;
     this.running = [{ tokens: options.prompt, parent: 0, sum: 0 }];
-    if (options.forcedFirst !== undefined)
-      this.#select([{ tokens: [...options.prompt, options.forcedFirst], parent: 0, sum: 0 }]);
+    const first = forcedAfter(options.prompt, options);
+    if (first !== undefined) this.#select([{ tokens: [...options.prompt, first], parent: 0, sum: 0 }]);
   }
 
   get edits(): Edits[] {
@@ -45,10 +41,9 @@ export class BeamSearch implements Search {
   }
 
   advance(result: StepResult, rows: readonly number[]): void {
-    const { forcedEosId, maxLength } = this.options;
     const candidates = this.running.flatMap(({ tokens, sum }, parent): Beam[] => {
-      if (forcedEosId !== undefined && tokens.length === maxLength - 1)
-        return [{ tokens: [...tokens, forcedEosId], parent, sum }];
+      const forced = forcedAfter(tokens, this.options);
+      if (forced !== undefined) return [{ tokens: [...tokens, forced], parent, sum }];
       return rankCandidates(result, rows[parent]!, editsAfter(tokens, this.options), "logProbs")
         .slice(0, this.width)
         .filter(({ score }) => score > Number.NEGATIVE_INFINITY)

@@ -11,8 +11,19 @@ export interface Constraints {
   /** Token sequences that never occur. */
   readonly bannedSequences: readonly (readonly number[])[];
   readonly eosId: number;
-  /** The last token of a result that reaches `maxLength`. Default: whatever it is. */
+  /** The start token, or a prompt that begins with it. */
+  readonly prompt: readonly number[];
+  /** The token after the prompt, such as the language's. It costs nothing. Default: the model's choice. */
+  readonly forcedFirst?: number;
+  /** The last token of a result that reaches `maxLength`. It costs nothing. Default: the model's choice. */
   readonly forcedEosId?: number;
+}
+
+/** The token that must follow `tokens`, if there is one. */
+export function forcedAfter(tokens: readonly number[], constraints: Constraints): number | undefined {
+  const { maxLength, prompt, forcedFirst, forcedEosId } = constraints;
+  if (forcedEosId !== undefined && tokens.length === maxLength - 1) return forcedEosId;
+  return tokens.length === prompt.length ? forcedFirst : undefined;
 }
 
 /** Changes to the scores of one row's next token. */
@@ -53,12 +64,8 @@ function repeatedNgrams(tokens: readonly number[], size: number): number[] {
   return repeated;
 }
 
-/**
- * Whether `tokens` end with all of `sequence` but its last. Hugging Face does not look at sequences longer than the
- * tokens so far, even where all but the last would fit; so neither does this.
- */
+/** Whether `tokens` end with all of `sequence` but its last. */
 function endsBefore(tokens: readonly number[], sequence: readonly number[]): boolean {
-  if (sequence.length > tokens.length) return false;
   const start = tokens.length - (sequence.length - 1);
-  return sequence.slice(0, -1).every((id, i) => tokens[start + i] === id);
+  return start >= 0 && sequence.slice(0, -1).every((id, i) => tokens[start + i] === id);
 }

@@ -1,10 +1,8 @@
 import { rankCandidates, type StepResult } from "./candidates.js";
-import { type Constraints, type Edits, editsAfter } from "./constraints.js";
+import { type Constraints, type Edits, editsAfter, forcedAfter } from "./constraints.js";
 import type { GeneratedSequence, Hypothesis, Search } from "./search.js";
 
 export interface GreedySearchOptions extends Constraints {
-  readonly prompt: readonly number[];
-  readonly forcedFirst?: number;
   /** As in beam search; it changes the score alone. */
   readonly lengthPenalty: number;
 }
@@ -17,9 +15,10 @@ export class GreedySearch implements Search {
   #sum = 0;
 
   constructor(private readonly options: GreedySearchOptions) {
-    const { prompt, forcedFirst } = options;
-    this.#tokens = forcedFirst === undefined ? prompt : [...prompt, forcedFirst];
-    this.running = this.#tokens.length < options.maxLength ? [{ tokens: this.#tokens, parent: 0 }] : [];
+    const { prompt, maxLength } = options;
+    const first = forcedAfter(prompt, options);
+    this.#tokens = first === undefined ? prompt : [...prompt, first];
+    this.running = this.#tokens.length < maxLength ? [{ tokens: this.#tokens, parent: 0 }] : [];
   }
 
   get edits(): Edits[] {
@@ -27,12 +26,12 @@ export class GreedySearch implements Search {
   }
 
   advance(result: StepResult, rows: readonly number[]): void {
-    const { forcedEosId, maxLength, eosId } = this.options;
+    const { maxLength, eosId } = this.options;
     const best = rankCandidates(result, rows[0]!, editsAfter(this.#tokens, this.options), "logits")[0]!;
-    const forced = forcedEosId !== undefined && this.#tokens.length === maxLength - 1;
-    const id = forced ? forcedEosId : best.id;
+    const forced = forcedAfter(this.#tokens, this.options);
+    const { id, logProb } = forced === undefined ? best : { id: forced, logProb: 0 };
     this.#tokens = [...this.#tokens, id];
-    if (!forced) this.#sum += best.logProb;
+    this.#sum += logProb;
     this.running = id === eosId || this.#tokens.length >= maxLength ? [] : [{ tokens: this.#tokens, parent: 0 }];
   }
 

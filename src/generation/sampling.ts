@@ -1,11 +1,9 @@
 import { randomNumbers } from "../model/random.js";
 import { type Candidate, rankCandidates, type StepResult } from "./candidates.js";
-import { type Constraints, type Edits, editsAfter } from "./constraints.js";
+import { type Constraints, type Edits, editsAfter, forcedAfter } from "./constraints.js";
 import type { GeneratedSequence, Hypothesis, Search } from "./search.js";
 
 export interface SamplingOptions extends Constraints {
-  readonly prompt: readonly number[];
-  readonly forcedFirst?: number;
   readonly lengthPenalty: number;
   /** Captions drawn, each by itself. */
   readonly numCaptions: number;
@@ -31,9 +29,10 @@ export class Sampling implements Search {
   #finished: GeneratedSequence[] = [];
 
   constructor(private readonly options: SamplingOptions) {
-    const { prompt, forcedFirst, numCaptions, seed, topK } = options;
+    const { prompt, numCaptions, seed, topK } = options;
     this.width = topK;
-    const tokens = forcedFirst === undefined ? prompt : [...prompt, forcedFirst];
+    const first = forcedAfter(prompt, options);
+    const tokens = first === undefined ? prompt : [...prompt, first];
     // Every caption has a stream of its own, so that the first of three is the one that asking for one gives.
     const samples = Array.from({ length: numCaptions }, (_, i) => {
       return { tokens, parent: 0, sum: 0, random: randomNumbers(seed + i * 0x9e3779b1) };
@@ -46,10 +45,9 @@ export class Sampling implements Search {
   }
 
   advance(result: StepResult, rows: readonly number[]): void {
-    const { forcedEosId, maxLength } = this.options;
     const next = this.running.map(({ tokens, sum, random }, parent): Sample => {
-      if (forcedEosId !== undefined && tokens.length === maxLength - 1)
-        return { tokens: [...tokens, forcedEosId], parent, sum, random };
+      const forced = forcedAfter(tokens, this.options);
+      if (forced !== undefined) return { tokens: [...tokens, forced], parent, sum, random };
       const candidates = rankCandidates(result, rows[parent]!, editsAfter(tokens, this.options), "logits");
       const { id, logProb } = this.#draw(candidates, random());
       return { tokens: [...tokens, id], parent, sum: sum + logProb, random };

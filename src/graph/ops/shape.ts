@@ -28,7 +28,8 @@ const reshapeOp = define<Shape>({
       return inputs[0]!.shape[axis] === dimension ? 0 : -1;
     });
     const fixed = target.filter((size) => size === -1).length <= 1;
-    return onnx.emit("Reshape", [x!, fixed ? onnx.constant(target) : onnx.shape(shape)]);
+    if (fixed) return onnx.emit("Reshape", [x!, onnx.constant(target)]);
+    return onnx.emit("Reshape", [x!, onnx.shape(shape)], { attributes: { allowzero: { int: 1 } } });
   },
   gradient: ({ inputs }, [dy]) => [reshape(dy!, inputs[0]!.shape)],
 });
