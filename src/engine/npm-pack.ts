@@ -56,6 +56,14 @@ export async function npmPack(npm: string, specifier: string, folder: string): P
   return join(folder, tarball);
 }
 
+/** The lines of npm's errors that speak to people, without the stack and properties of its own error. */
+function reasonIn(complaint: string): string {
+  const lines = complaint.split("\n").map((line) => line.replace(/^npm error ?/, ""));
+  return lines
+    .filter((line) => line && !/^(\s|[{}]|syscall |errno |A complete log|npm warn)/.test(line))
+    .join("; ");
+}
+
 export function environmentForNpm(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const wanted = Object.entries(environment).filter(([name]) => {
     const setting = /^npm_config_(.*)$/i.exec(name)?.[1];
