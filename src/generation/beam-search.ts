@@ -58,7 +58,10 @@ export class BeamSearch implements Search {
     const ends = ({ tokens }: Beam): boolean => tokens.at(-1) === eosId || tokens.length >= maxLength;
     // A caption that ends below rank `beams` is lost, as in Hugging Face.
     const ended = candidates.slice(0, beams).filter(ends);
-    const finished = ended.map(({ tokens, sum }) => ({ tokens, score: sum / this.#lengthFactor(tokens.length) }));
+    const finished = ended.map(({ tokens, sum }) => ({
+      tokens,
+      score: sum / this.#lengthFactor(tokens.length),
+    }));
     this.#finished = [...this.#finished, ...finished].sort((a, b) => b.score - a.score).slice(0, beams);
     this.running = candidates.filter((beam) => !ends(beam)).slice(0, beams);
     if (this.#isClosed()) this.running = [];

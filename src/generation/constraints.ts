@@ -60,7 +60,8 @@ function repeatedNgrams(tokens: readonly number[], size: number): number[] {
   if (start < 0) return [];
   const suffix = tokens.slice(start);
   const repeated: number[] = [];
-  for (let i = 0; i < start; i++) if (suffix.every((id, j) => tokens[i + j] === id)) repeated.push(tokens[i + size - 1]!);
+  for (let i = 0; i < start; i++)
+    if (suffix.every((id, j) => tokens[i + j] === id)) repeated.push(tokens[i + size - 1]!);
   return repeated;
 }
 

@@ -56,7 +56,12 @@ export class DecoderSession {
   ): Promise<StepResult> {
     const shape = [this.pictures, parents.length / this.pictures];
     const feeds = { ...this.#past, parents: int64(shape, parents) };
-    return this.#run(this.programs.step, ids.map((id) => [id]), feeds, request);
+    return this.#run(
+      this.programs.step,
+      ids.map((id) => [id]),
+      feeds,
+      request,
+    );
   }
 
   /** Forgets pictures whose captions are finished. The rows of the next step are of these pictures, in this order. */
@@ -101,7 +106,10 @@ export class DecoderSession {
         ...this.cross,
         ...feeds,
         ids: int64([this.pictures, captions, length], ids.flat()),
-        positions: int64([length], Array.from({ length }, (_, i) => this.#length + i)),
+        positions: int64(
+          [length],
+          Array.from({ length }, (_, i) => this.#length + i),
+        ),
         k: { dtype: "int64", shape: [k], data: new BigInt64Array(k) },
         edited: { dtype: "int64", shape: [this.pictures, captions, edits], data: editedIds },
       },
@@ -133,7 +141,8 @@ class KeyValueArena {
     if (needed > this.#capacity) {
       this.#capacity = rows * Math.ceil((length + 1) / BLOCK) * BLOCK * decoder.hiddenSize;
       for (let layer = 0; layer < decoder.layers; layer++)
-        for (const part of ["key", "value"]) this.#memory[`present.${layer}.${part}`] = new Float32Array(this.#capacity);
+        for (const part of ["key", "value"])
+          this.#memory[`present.${layer}.${part}`] = new Float32Array(this.#capacity);
     }
     return this.#memory;
   }

@@ -37,7 +37,10 @@ export async function generate(
     const hypotheses = rows.map(({ search, index }) => search.running[index]!);
     const result =
       places.size === 0
-        ? await session.prefill(hypotheses.map(({ tokens }) => tokens), request)
+        ? await session.prefill(
+            hypotheses.map(({ tokens }) => tokens),
+            request,
+          )
         : await session.step(
             hypotheses.map(({ tokens }) => tokens.at(-1)!),
             rows.map(({ search, index }) => places.get(search)![search.running[index]!.parent]!),

@@ -32,7 +32,8 @@ export class GreedySearch implements Search {
     const { id, logProb } = forced === undefined ? best : { id: forced, logProb: 0 };
     this.#tokens = [...this.#tokens, id];
     this.#sum += logProb;
-    this.running = id === eosId || this.#tokens.length >= maxLength ? [] : [{ tokens: this.#tokens, parent: 0 }];
+    this.running =
+      id === eosId || this.#tokens.length >= maxLength ? [] : [{ tokens: this.#tokens, parent: 0 }];
   }
 
   results(): GeneratedSequence[] {

@@ -38,7 +38,11 @@ export async function gradientError(engine: Engine, check: DifferenceCheck): Pro
   const known = (shape: Shape) => shape.map((dimension) => evaluateDimension(dimension, sizes));
   const concrete = shapes.map(known);
   const weighting = known(result.shape);
-  const fedWeights: HostTensor = { dtype: "float32", shape: weighting, data: filled(weighting, () => 2 * random() - 1) };
+  const fedWeights: HostTensor = {
+    dtype: "float32",
+    shape: weighting,
+    data: filled(weighting, () => 2 * random() - 1),
+  };
   const points = concrete.map((shape) => filled(shape, () => value(random)));
   const directions = concrete.map((shape) => filled(shape, () => 2 * random() - 1));
   const run = (step: number) => {
@@ -47,7 +51,11 @@ export async function gradientError(engine: Engine, check: DifferenceCheck): Pro
       shape: concrete[i]!,
       data: point.map((x, j) => x + step * directions[i]![j]!),
     }));
-    return program.run({ ...Object.fromEntries(moved.map((tensor, i) => [`x${i}`, tensor])), weights: fedWeights, ...fixed });
+    return program.run({
+      ...Object.fromEntries(moved.map((tensor, i) => [`x${i}`, tensor])),
+      weights: fedWeights,
+      ...fixed,
+    });
   };
   try {
     const step = 1e-2;

@@ -18,7 +18,10 @@ const anyShape = fc.array(size, { minLength: 1, maxLength: 4 });
 /** A shape and another that broadcasts with it: some axes 1, some leading ones left out. */
 const broadcastPair = anyShape.chain((shape) =>
   fc
-    .tuple(fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }), fc.nat(shape.length - 1))
+    .tuple(
+      fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }),
+      fc.nat(shape.length - 1),
+    )
     .map(([ones, drop]) => [shape, shape.map((d, i) => (ones[i] ? 1 : d)).slice(drop)] as const),
 );
 const seed = fc.integer();
@@ -93,10 +96,13 @@ describe("gradients agree with finite differences", () => {
   });
 
   it("gemm, with every transposition and a bias", async () => {
-    await check(fc.tuple(size, size, size, fc.boolean(), fc.boolean()), ([m, k, n, transposeA, transposeB]) => ({
-      shapes: [transposeA ? [k, m] : [m, k], transposeB ? [n, k] : [k, n], [n]],
-      build: (a, b, bias) => g.gemm(a!, b!, bias, { transposeA, transposeB }),
-    }));
+    await check(
+      fc.tuple(size, size, size, fc.boolean(), fc.boolean()),
+      ([m, k, n, transposeA, transposeB]) => ({
+        shapes: [transposeA ? [k, m] : [m, k], transposeB ? [n, k] : [k, n], [n]],
+        build: (a, b, bias) => g.gemm(a!, b!, bias, { transposeA, transposeB }),
+      }),
+    );
   });
 
   it("layerNorm", async () => {
@@ -117,11 +123,19 @@ describe("gradients agree with finite differences", () => {
   });
 
   it("gather, the same row more than once", async () => {
-    await check(fc.tuple(size, size, fc.array(fc.nat(), { minLength: 1, maxLength: 6 })), ([rows, width, drawn]) => ({
-      shapes: [[rows, width]],
-      fixed: { ids: int64([drawn.length], drawn.map((id) => id % rows)) },
-      build: (table) => g.gather(table!, g.input("ids", "int64", [drawn.length])),
-    }));
+    await check(
+      fc.tuple(size, size, fc.array(fc.nat(), { minLength: 1, maxLength: 6 })),
+      ([rows, width, drawn]) => ({
+        shapes: [[rows, width]],
+        fixed: {
+          ids: int64(
+            [drawn.length],
+            drawn.map((id) => id % rows),
+          ),
+        },
+        build: (table) => g.gather(table!, g.input("ids", "int64", [drawn.length])),
+      }),
+    );
   });
 
   it("gatherElements and scatterAdd", async () => {
@@ -157,7 +171,11 @@ describe("gradients agree with finite differences", () => {
         const moved = g.add(x!, positions!);
         const doubled = g.concat([moved, moved], 1);
         const rows = g.reshape(doubled, [g.multiplyDimensions("batch", "length", 2), 4]);
-        return g.softmax(g.mean(g.slice(g.reshape(rows, doubled.shape), 1, "length", g.addDimensions("length", "length")), { axes: [1] }));
+        return g.softmax(
+          g.mean(g.slice(g.reshape(rows, doubled.shape), 1, "length", g.addDimensions("length", "length")), {
+            axes: [1],
+          }),
+        );
       },
     }));
   });
@@ -180,15 +198,31 @@ describe("grad", () => {
 describe("wrong shapes fail when the graph is built", () => {
   const x = g.input("x", "float32", ["batch", 3]);
   it.each([
-    ["add", () => g.add(x, g.input("y", "float32", [4])), /add: expected .*broadcast; got float32\[batch, 3\], float32\[4\]/],
-    ["matMul", () => g.matMul(x, g.input("y", "float32", [4, 2])), /matMul: expected .*got float32\[batch, 3\]/],
-    ["gemm", () => g.gemm(x, g.input("y", "float32", [4, 2])), /gemm: expected matrices \[m, k\] and \[k, n\]/],
+    [
+      "add",
+      () => g.add(x, g.input("y", "float32", [4])),
+      /add: expected .*broadcast; got float32\[batch, 3\], float32\[4\]/,
+    ],
+    [
+      "matMul",
+      () => g.matMul(x, g.input("y", "float32", [4, 2])),
+      /matMul: expected .*got float32\[batch, 3\]/,
+    ],
+    [
+      "gemm",
+      () => g.gemm(x, g.input("y", "float32", [4, 2])),
+      /gemm: expected matrices \[m, k\] and \[k, n\]/,
+    ],
     ["reshape", () => g.reshape(x, ["batch", 4]), /reshape: expected as many elements as \[batch, 4\]/],
     ["concat", () => g.concat([x, g.input("y", "float32", ["batch", 3, 1])], 1), /concat: expected/],
     ["layerNorm", () => g.layerNorm(x, g.constant(1), g.constant(1), 1e-5), /layerNorm: expected/],
     ["gather", () => g.gather(x, x), /gather: expected .*int64 ids/],
     ["an axis", () => g.softmax(x, 2), /axis 2 does not exist in a tensor of rank 2/],
-    ["two lengths", () => g.add(x, g.input("y", "float32", ["length", 3])), /got float32\[batch, 3\], float32\[length, 3\]/],
+    [
+      "two lengths",
+      () => g.add(x, g.input("y", "float32", ["length", 3])),
+      /got float32\[batch, 3\], float32\[length, 3\]/,
+    ],
   ])("%s", (_, build, message) => {
     expect(build).toThrow(message);
   });

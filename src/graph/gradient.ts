@@ -10,7 +10,10 @@ import { constant, type Node, type Tensor, topologicalOrder } from "./tensor.js"
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.dtype !== "float32" || loss.shape.length !== 0)
-    throw new LingolensError("shape-mismatch", `grad: expected a float32 scalar; got ${loss.dtype}${formatShape(loss.shape)}.`);
+    throw new LingolensError(
+      "shape-mismatch",
+      `grad: expected a float32 scalar; got ${loss.dtype}${formatShape(loss.shape)}.`,
+    );
 
   const order = topologicalOrder([loss]);
   const needed = dependents(order, wrt);

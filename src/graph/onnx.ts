@@ -5,8 +5,8 @@ import { onnxElementType } from "./ops/elementwise.js";
 import { type Dimension, type Shape, termsOf } from "./shape.js";
 import {
   constantOp,
-  type Emitter,
   type EmitOptions,
+  type Emitter,
   inputOp,
   type Node,
   type OnnxAttribute,
@@ -55,7 +55,9 @@ export function programInputs({ outputs }: Program): Map<string, Tensor> {
 }
 
 function leavesOf(order: readonly Node[], op: typeof inputOp): Map<string, Tensor> {
-  return new Map(order.filter((node) => node.op === op).map((node) => [(node.attributes as Named).name, node.outputs[0]!]));
+  return new Map(
+    order.filter((node) => node.op === op).map((node) => [(node.attributes as Named).name, node.outputs[0]!]),
+  );
 }
 
 /** Encodes a program as an ONNX model. Parameters and inputs keep their names. */
@@ -94,7 +96,8 @@ export function encodeProgram(program: Program, options: EncodeOptions = {}): En
       names.set(output, outputs[i]!);
     });
   }
-  for (const [name, tensor] of Object.entries(program.outputs)) graph.output(name, tensor, names.get(tensor)!);
+  for (const [name, tensor] of Object.entries(program.outputs))
+    graph.output(name, tensor, names.get(tensor)!);
 
   return {
     bytes: graph.finish(),
@@ -140,7 +143,11 @@ class GraphWriter implements Emitter {
   readonly #dimensions = new Map<string, string>();
   #count = 0;
 
-  emit(opType: string, inputs: readonly string[], { attributes = {}, outputs = 1, domain }: EmitOptions = {}): string[] {
+  emit(
+    opType: string,
+    inputs: readonly string[],
+    { attributes = {}, outputs = 1, domain }: EmitOptions = {},
+  ): string[] {
     const node = this.#nodes.tag(FIELD.graph.node, BYTES).fork();
     for (const input of inputs) node.tag(FIELD.node.input, BYTES).string(input);
     const names = Array.from({ length: outputs }, () => this.#name(opType));
@@ -158,7 +165,11 @@ class GraphWriter implements Emitter {
     const key = `${floats}:${shape}:${data}`;
     let name = this.#constants.get(key);
     if (!name) {
-      name = this.initializer(floats ? "float32" : "int64", shape, floats ? data : BigInt64Array.from(data.map(BigInt)));
+      name = this.initializer(
+        floats ? "float32" : "int64",
+        shape,
+        floats ? data : BigInt64Array.from(data.map(BigInt)),
+      );
       this.#constants.set(key, name);
     }
     return name;
@@ -166,7 +177,11 @@ class GraphWriter implements Emitter {
 
   shape(shape: Shape): string {
     if (shape.every((dimension) => typeof dimension === "number")) return this.constant(shape as number[]);
-    return this.emit("Concat", shape.map((dimension) => this.#dimension(dimension)), { attributes: { axis: { int: 0 } } })[0]!;
+    return this.emit(
+      "Concat",
+      shape.map((dimension) => this.#dimension(dimension)),
+      { attributes: { axis: { int: 0 } } },
+    )[0]!;
   }
 
   /** Name of an int64 vector of length 1 that holds the size of a dimension. */
@@ -188,7 +203,10 @@ class GraphWriter implements Emitter {
   #symbol(symbol: string): string {
     const place = this.#sizes.get(symbol);
     if (!place)
-      throw new LingolensError("shape-mismatch", `The size of dimension "${symbol}" is not known: no input has it as an axis.`);
+      throw new LingolensError(
+        "shape-mismatch",
+        `The size of dimension "${symbol}" is not known: no input has it as an axis.`,
+      );
     return this.emit("Shape", [place.input], {
       attributes: { start: { int: place.axis }, end: { int: place.axis + 1 } },
     })[0]!;
@@ -212,7 +230,10 @@ class GraphWriter implements Emitter {
   initializer(dtype: DType, shape: readonly number[], data: TensorData): string {
     const name = this.#name("constant");
     const tensor = this.#tensor(name, dtype, shape);
-    tensor.tag(FIELD.tensor.rawData, BYTES).bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).join();
+    tensor
+      .tag(FIELD.tensor.rawData, BYTES)
+      .bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      .join();
     return name;
   }
 
@@ -222,7 +243,12 @@ class GraphWriter implements Emitter {
     const place = { location: weight.file, offset: weight.offset, length: weight.byteLength };
     for (const [key, value] of Object.entries(place)) {
       const entry = tensor.tag(FIELD.tensor.externalData, BYTES).fork();
-      entry.tag(FIELD.entry.key, BYTES).string(key).tag(FIELD.entry.value, BYTES).string(String(value)).join();
+      entry
+        .tag(FIELD.entry.key, BYTES)
+        .string(key)
+        .tag(FIELD.entry.value, BYTES)
+        .string(String(value))
+        .join();
     }
     tensor.tag(FIELD.tensor.dataLocation, VARINT).int32(1).join();
     if (weight.dtype === "float32") return name;
@@ -232,7 +258,11 @@ class GraphWriter implements Emitter {
   #tensor(name: string, dtype: DType, shape: readonly number[]): BinaryWriter {
     const tensor = this.#graph.tag(FIELD.graph.initializer, BYTES).fork();
     for (const size of shape) tensor.tag(FIELD.tensor.dims, VARINT).int64(size);
-    return tensor.tag(FIELD.tensor.dataType, VARINT).int32(onnxElementType(dtype)).tag(FIELD.tensor.name, BYTES).string(name);
+    return tensor
+      .tag(FIELD.tensor.dataType, VARINT)
+      .int32(onnxElementType(dtype))
+      .tag(FIELD.tensor.name, BYTES)
+      .string(name);
   }
 
   #name(opType: string): string {
@@ -246,9 +276,17 @@ class GraphWriter implements Emitter {
     const graph = model.tag(FIELD.model.graph, BYTES).fork();
     graph.tag(FIELD.graph.name, BYTES).string("program");
     graph.raw(this.#nodes.finish()).raw(this.#graph.finish()).join();
-    for (const [domain, version] of [["", OPSET], [CONTRIB_DOMAIN, 1]] as const) {
+    for (const [domain, version] of [
+      ["", OPSET],
+      [CONTRIB_DOMAIN, 1],
+    ] as const) {
       const opset = model.tag(FIELD.model.opset, BYTES).fork();
-      opset.tag(FIELD.opset.domain, BYTES).string(domain).tag(FIELD.opset.version, VARINT).int64(version).join();
+      opset
+        .tag(FIELD.opset.domain, BYTES)
+        .string(domain)
+        .tag(FIELD.opset.version, VARINT)
+        .int64(version)
+        .join();
     }
     return model.finish();
   }
@@ -259,11 +297,19 @@ function writeAttribute(node: BinaryWriter, name: string, value: OnnxAttribute):
   attribute.tag(FIELD.attribute.name, BYTES).string(name);
   // AttributeProto.AttributeType: FLOAT 1, INT 2, STRING 3, INTS 7.
   if ("float" in value) {
-    attribute.tag(FIELD.attribute.float, FIXED32).float(value.float).tag(FIELD.attribute.type, VARINT).int32(1);
+    attribute
+      .tag(FIELD.attribute.float, FIXED32)
+      .float(value.float)
+      .tag(FIELD.attribute.type, VARINT)
+      .int32(1);
   } else if ("int" in value) {
     attribute.tag(FIELD.attribute.int, VARINT).int64(value.int).tag(FIELD.attribute.type, VARINT).int32(2);
   } else if ("string" in value) {
-    attribute.tag(FIELD.attribute.string, BYTES).string(value.string).tag(FIELD.attribute.type, VARINT).int32(3);
+    attribute
+      .tag(FIELD.attribute.string, BYTES)
+      .string(value.string)
+      .tag(FIELD.attribute.type, VARINT)
+      .int32(3);
   } else {
     for (const int of value.ints) attribute.tag(FIELD.attribute.ints, VARINT).int64(int);
     attribute.tag(FIELD.attribute.type, VARINT).int32(7);

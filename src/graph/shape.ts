@@ -54,15 +54,18 @@ export function addDimensions(...dimensions: Dimension[]): Dimension {
 
 export function multiplyDimensions(...dimensions: Dimension[]): Dimension {
   return format(
-    dimensions.map(parse).reduce((left, right) => {
-      const product: Polynomial = new Map();
-      for (const [a, x] of left)
-        for (const [b, y] of right) {
-          const monomial = [...a.split("*"), ...b.split("*")].filter(Boolean).sort().join("*");
-          product.set(monomial, (product.get(monomial) ?? 0) + x * y);
-        }
-      return product;
-    }, new Map([["", 1]])),
+    dimensions.map(parse).reduce(
+      (left, right) => {
+        const product: Polynomial = new Map();
+        for (const [a, x] of left)
+          for (const [b, y] of right) {
+            const monomial = [...a.split("*"), ...b.split("*")].filter(Boolean).sort().join("*");
+            product.set(monomial, (product.get(monomial) ?? 0) + x * y);
+          }
+        return product;
+      },
+      new Map([["", 1]]),
+    ),
   );
 }
 
@@ -95,7 +98,10 @@ export function evaluateDimension(dimension: Dimension, sizes: Sizes): number {
       names.reduce((product, name) => {
         const size = sizes.get(name);
         if (size === undefined)
-          throw new LingolensError("shape-mismatch", `The size of dimension "${name}" is not known: no input has it.`);
+          throw new LingolensError(
+            "shape-mismatch",
+            `The size of dimension "${name}" is not known: no input has it.`,
+          );
         return product * size;
       }, coefficient)
     );
@@ -127,7 +133,10 @@ export function broadcastShapes(a: Shape, b: Shape): Shape | null {
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   const normal = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(normal) || normal < 0 || normal >= rank) {
-    throw new LingolensError("shape-mismatch", `${op}: axis ${axis} does not exist in a tensor of rank ${rank}.`);
+    throw new LingolensError(
+      "shape-mismatch",
+      `${op}: axis ${axis} does not exist in a tensor of rank ${rank}.`,
+    );
   }
   return normal;
 }

@@ -40,7 +40,11 @@ export interface EmitOptions {
   readonly domain?: string;
 }
 
-export type OnnxAttribute = { int: number } | { float: number } | { ints: readonly number[] } | { string: string };
+export type OnnxAttribute =
+  | { int: number }
+  | { float: number }
+  | { ints: readonly number[] }
+  | { string: string };
 
 /** The rules of an operation, side by side: what it gives, how ONNX computes it, and its derivative. */
 // biome-ignore lint/suspicious/noExplicitAny: the attributes' type is private to each op

@@ -65,7 +65,10 @@ async function forward(of: CaptionerConfig, ids: string, masked: boolean): Promi
 }
 
 const error = (results: HostTensors, name: string, expected = name): number => {
-  return maxAbsoluteDifference(results[name]!.data as Float32Array, golden.get(expected)!.data as Float32Array);
+  return maxAbsoluteDifference(
+    results[name]!.data as Float32Array,
+    golden.get(expected)!.data as Float32Array,
+  );
 };
 
 describe("the captioner computes what Hugging Face computes", () => {
@@ -80,7 +83,9 @@ describe("the captioner computes what Hugging Face computes", () => {
   });
 
   it("without a mask, and from another start token", async () => {
-    expect(error(await forward(config, "decoder_input_ids", false), "logits", "logits_no_mask")).toBeLessThanOrEqual(1e-3);
+    expect(
+      error(await forward(config, "decoder_input_ids", false), "logits", "logits_no_mask"),
+    ).toBeLessThanOrEqual(1e-3);
     const wrapped = await forward(config, "decoder_input_ids_eos_wrap", true);
     expect(error(wrapped, "logits", "logits_eos_wrap")).toBeLessThanOrEqual(1e-3);
   });

@@ -44,7 +44,11 @@ export class CaptionerGraph {
 
   /** @param pixelValues [pictures, channels, size, size] */
   encode(pixelValues: Tensor): VisionOutputs & { projected: Tensor; cross: KeyValue[] } {
-    const vision = clipVision(this.#parameters.at("model.encoder.vision_model"), this.config.vision, pixelValues);
+    const vision = clipVision(
+      this.#parameters.at("model.encoder.vision_model"),
+      this.config.vision,
+      pixelValues,
+    );
     const width = this.config.decoder.hiddenSize;
     const projected = linear(this.#parameters.at("model.visual_projection"), vision.lastHiddenState, width);
     const cross = crossKeyValues(this.#parameters.at("model.decoder"), this.config.decoder, projected);
@@ -130,7 +134,9 @@ export function stepOutputs(config: CaptionerConfig): Outputs {
   const ids = input("ids", "int64", ["pictures", "captions", 1]);
   const positions = input("positions", "int64", [1]);
   const parents = reshape(input("parents", "int64", ["pictures", "captions"]), [rows]);
-  const past = graph.pastInputs().map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
+  const past = graph
+    .pastInputs()
+    .map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
   const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs(), past });
   const logits = graph.head(reshape(lastHiddenState, [rows, config.decoder.hiddenSize]));
   return { ...keyValueNames("present", present), ...nextToken(logits) };
@@ -168,7 +174,9 @@ export function logitsOutputs(config: CaptionerConfig): Outputs {
   const { ids, positions } = captionInputs();
   const { cross } = graph.encode(graph.pixelValues());
   const { lastHiddenState } = graph.decode({ ids, positions, cross });
-  return { logits: reshape(allLogits(graph, lastHiddenState), [...ids.shape, config.decoder.vocabularySize]) };
+  return {
+    logits: reshape(allLogits(graph, lastHiddenState), [...ids.shape, config.decoder.vocabularySize]),
+  };
 }
 
 /** Logits of every position, [rows·length, vocabulary]. */

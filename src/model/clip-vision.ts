@@ -53,7 +53,10 @@ function embedPicture(scope: ParameterScope, config: VisionConfig, pixelValues: 
 
   // A convolution whose stride is its kernel's size is a product of each patch with one matrix.
   let patches = reshape(pixelValues, [batch, channels, grid, patchSize, grid, patchSize]);
-  patches = reshape(transpose(patches, [0, 2, 4, 1, 3, 5]), [multiplyDimensions(batch, grid * grid), patchArea]);
+  patches = reshape(transpose(patches, [0, 2, 4, 1, 3, 5]), [
+    multiplyDimensions(batch, grid * grid),
+    patchArea,
+  ]);
   const kernel = scope.get("patch_embedding.weight", [hiddenSize, channels, patchSize, patchSize]);
   patches = gemm(patches, reshape(kernel, [hiddenSize, patchArea]), undefined, { transposeB: true });
   patches = reshape(patches, [batch, grid * grid, hiddenSize]);
@@ -65,7 +68,10 @@ function embedPicture(scope: ParameterScope, config: VisionConfig, pixelValues: 
 
 function encoderLayer(scope: ParameterScope, config: VisionConfig, input: Tensor): Tensor {
   let x = input;
-  x = add(x, selfAttention(scope.at("self_attn"), config, layerNorm(scope.at("layer_norm1"), x, config.layerNormEps)));
+  x = add(
+    x,
+    selfAttention(scope.at("self_attn"), config, layerNorm(scope.at("layer_norm1"), x, config.layerNormEps)),
+  );
   x = add(x, mlp(scope.at("mlp"), config, layerNorm(scope.at("layer_norm2"), x, config.layerNormEps)));
   return x;
 }
@@ -79,5 +85,9 @@ function selfAttention(scope: ParameterScope, { hiddenSize, heads }: VisionConfi
 
 function mlp(scope: ParameterScope, config: VisionConfig, x: Tensor): Tensor {
   const activation = config.activation === "quick_gelu" ? quickGelu : gelu;
-  return linear(scope.at("fc2"), activation(linear(scope.at("fc1"), x, config.intermediateSize)), config.hiddenSize);
+  return linear(
+    scope.at("fc2"),
+    activation(linear(scope.at("fc1"), x, config.intermediateSize)),
+    config.hiddenSize,
+  );
 }

@@ -25,7 +25,11 @@ export function initializeParameters(
 
 const isNormWeight = (name: string): boolean => /(norm\d?|layrnorm|layernorm_embedding)\.weight$/.test(name);
 
-function initialDeviation(name: string, shape: readonly number[], { vision, decoder }: CaptionerConfig): number {
+function initialDeviation(
+  name: string,
+  shape: readonly number[],
+  { vision, decoder }: CaptionerConfig,
+): number {
   if (isNormWeight(name) || name.endsWith("bias")) return 0;
   if (name.endsWith("class_embedding") || name.includes("position")) return 0.02;
   if (name === "model.shared.weight") return decoder.hiddenSize ** -0.5;

@@ -87,10 +87,15 @@ export function mbartDecoder(
   for (let layer = 0; layer < config.layers; layer++) {
     const block = scope.at(`layers.${layer}`);
 
-    const self = selfAttention(block.at("self_attn"), config, norm(block.at("self_attn_layer_norm"), config, x), {
-      past: past?.[layer],
-      bias,
-    });
+    const self = selfAttention(
+      block.at("self_attn"),
+      config,
+      norm(block.at("self_attn_layer_norm"), config, x),
+      {
+        past: past?.[layer],
+        bias,
+      },
+    );
     x = add(x, self.output);
 
     const seen = crossAttention(
@@ -102,7 +107,9 @@ export function mbartDecoder(
     );
     x = add(x, seen.output);
 
-    const hidden = gelu(linear(block.at("fc1"), norm(block.at("final_layer_norm"), config, x), config.ffnDim));
+    const hidden = gelu(
+      linear(block.at("fc1"), norm(block.at("final_layer_norm"), config, x), config.ffnDim),
+    );
     x = add(x, linear(block.at("fc2"), hidden, config.hiddenSize));
 
     present.push(self.present);
@@ -165,7 +172,9 @@ function selfAttention(
   const { hiddenSize, heads } = config;
   const query = splitHeads(linear(scope.at("q_proj"), x, hiddenSize), heads);
   const { key, value } = keyValue(scope, config, x);
-  const present = past ? { key: concat([past.key, key], 2), value: concat([past.value, value], 2) } : { key, value };
+  const present = past
+    ? { key: concat([past.key, key], 2), value: concat([past.value, value], 2) }
+    : { key, value };
   const { output, weights } = attention(query, present.key, present.value, bias);
   return { output: linear(scope.at("out_proj"), mergeHeads(output), hiddenSize), weights, present };
 }

@@ -8,7 +8,12 @@ export function splitHeads(x: Tensor, heads: number): Tensor {
 
 /** [batch, heads, length, headSize] → [batch, length, heads·headSize] */
 export function mergeHeads(x: Tensor): Tensor {
-  const [batch, heads, length, headSize] = x.shape as [Tensor["shape"][0], number, Tensor["shape"][0], number];
+  const [batch, heads, length, headSize] = x.shape as [
+    Tensor["shape"][0],
+    number,
+    Tensor["shape"][0],
+    number,
+  ];
   return reshape(transpose(x, [0, 2, 1, 3]), [batch!, length!, heads * headSize]);
 }
 

@@ -39,7 +39,10 @@ export async function saveCheckpoint(
   await writeFolderAtomically(path, async (aside) => {
     await writeModel(aside);
     await writeSafetensors(join(aside, STATE_FILE), optimizerTensors(state));
-    await writeFile(join(aside, STEP_FILE), `${JSON.stringify({ step: state.step, optimizerStep: state.optimizer.step })}\n`);
+    await writeFile(
+      join(aside, STEP_FILE),
+      `${JSON.stringify({ step: state.step, optimizerStep: state.optimizer.step })}\n`,
+    );
   });
   for (const step of (await checkpointSteps(folder)).slice(0, -keep))
     await rm(join(folder, checkpointName(step)), { recursive: true, force: true });
@@ -50,7 +53,8 @@ function optimizerTensors({ parameters, optimizer }: TrainingState) {
   let start = 0;
   return new Map(
     Object.entries(parameters.tensors).flatMap(([name, { shape, data }]) => {
-      const range = [start, (start += data.length)] as const;
+      const range = [start, start + data.length] as const;
+      start = range[1];
       return [
         [`mean.${name}`, { dtype: "F32" as const, shape, data: optimizer.mean.subarray(...range) }],
         [`square.${name}`, { dtype: "F32" as const, shape, data: optimizer.square.subarray(...range) }],
@@ -71,7 +75,10 @@ async function checkpointSteps(folder: string): Promise<number[]> {
     if (error.code === "ENOENT") return [];
     throw error;
   });
-  return names.map(stepOf).filter(Number.isInteger).sort((a, b) => a - b);
+  return names
+    .map(stepOf)
+    .filter(Number.isInteger)
+    .sort((a, b) => a - b);
 }
 
 /**
@@ -88,7 +95,8 @@ export async function loadTrainingState(
   const moments = async (kind: string): Promise<Float32Array> => {
     const flat = allocateFlat(shapes);
     const read = new Map<string, Float32Array>();
-    for (const name of shapes.keys()) read.set(name, (await readTensor(file, `${kind}.${name}`)).data as Float32Array);
+    for (const name of shapes.keys())
+      read.set(name, (await readTensor(file, `${kind}.${name}`)).data as Float32Array);
     fillFlat(flat, read);
     return flat.flat;
   };
@@ -103,11 +111,18 @@ export async function loadTrainingState(
 
 async function readStep(path: string): Promise<{ step: number; optimizerStep: number }> {
   const text = await readFile(path, "utf8").catch((cause) => {
-    throw new LingolensError("file-not-found", `${path}: expected the state of a training run; ${cause.message}.`, { cause });
+    throw new LingolensError(
+      "file-not-found",
+      `${path}: expected the state of a training run; ${cause.message}.`,
+      { cause },
+    );
   });
   try {
     const { step, optimizerStep } = JSON.parse(text);
     if (Number.isInteger(step) && Number.isInteger(optimizerStep)) return { step, optimizerStep };
   } catch {}
-  throw new LingolensError("checkpoint-damaged", `${path}: expected {"step":…,"optimizerStep":…}; got ${text.slice(0, 80)}.`);
+  throw new LingolensError(
+    "checkpoint-damaged",
+    `${path}: expected {"step":…,"optimizerStep":…}; got ${text.slice(0, 80)}.`,
+  );
 }

@@ -43,7 +43,9 @@ export async function evaluateLoss(options: EvaluateLossOptions): Promise<Evalua
   return {
     loss: total.loss / total.tokens,
     languages: Object.fromEntries(
-      languages.flatMap((language, i) => (sums[i]!.tokens > 0 ? [[language, sums[i]!.loss / sums[i]!.tokens]] : [])),
+      languages.flatMap((language, i) =>
+        sums[i]!.tokens > 0 ? [[language, sums[i]!.loss / sums[i]!.tokens]] : [],
+      ),
     ),
   };
 }

@@ -76,7 +76,10 @@ async function readCaptioned(path: string, languages: readonly string[]): Promis
     if (texts.some((list) => list.length > 0)) captioned.push({ imagePath, texts });
   }
   if (captioned.length === 0)
-    throw new LingolensError("dataset-invalid", `${path}: no picture has a caption in ${languages.join(", ")}.`);
+    throw new LingolensError(
+      "dataset-invalid",
+      `${path}: no picture has a caption in ${languages.join(", ")}.`,
+    );
   return captioned;
 }
 

@@ -39,7 +39,9 @@ export class GradientSum {
   async compute(pictures: readonly CaptionedPicture[]): Promise<Total> {
     const share = pictures.length / this.recipe.workers;
     const totals = await Promise.all(
-      this.#workers.map((_, worker) => this.#work(worker, pictures.slice(worker * share, (worker + 1) * share))),
+      this.#workers.map((_, worker) =>
+        this.#work(worker, pictures.slice(worker * share, (worker + 1) * share)),
+      ),
     );
     for (const { flat } of this.#workers.slice(1)) addInto(this.sum, flat);
     return totals.reduce((a, b) => ({ lossSum: a.lossSum + b.lossSum, tokens: a.tokens + b.tokens }));

@@ -26,7 +26,11 @@ export interface LossOptions {
  * @param logits [tokens, vocabulary]
  * @param labels [tokens] int64
  */
-export function captionLoss(logits: Tensor, labels: Tensor, { padId, labelSmoothing = 0 }: LossOptions): Tensor {
+export function captionLoss(
+  logits: Tensor,
+  labels: Tensor,
+  { padId, labelSmoothing = 0 }: LossOptions,
+): Tensor {
   const [tokens, vocabulary] = logits.shape as [Tensor["shape"][0], number];
   const logNormalizer = logSumExp(logits, { axes: [-1] });
   const labelLogit = reshape(gatherElements(logits, reshape(labels, [tokens!, 1]), 1), [tokens!]);

@@ -119,10 +119,16 @@ function applyChange(recipe: Record<string, unknown>, change: string): void {
   const last = keys.pop()!;
   let target = recipe;
   for (const key of keys) {
-    if (!Object.hasOwn(target, key) || typeof target[key] !== "object" || target[key] === null) target[key] = {};
+    if (!Object.hasOwn(target, key) || typeof target[key] !== "object" || target[key] === null)
+      target[key] = {};
     target = target[key] as Record<string, unknown>;
   }
-  Object.defineProperty(target, last, { value: parseValue(value!), enumerable: true, writable: true, configurable: true });
+  Object.defineProperty(target, last, {
+    value: parseValue(value!),
+    enumerable: true,
+    writable: true,
+    configurable: true,
+  });
 }
 
 /** JSON where it is JSON, text otherwise: `--set languages=["en","it"]`, `--set data.path=photos`. */

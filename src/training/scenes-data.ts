@@ -28,7 +28,9 @@ export function scenesData(options: ScenesDataOptions): TrainingData {
 
   const picture = (split: Split, index: number, objects: 1 | 2 | 3): CaptionedPicture => {
     const scene = sceneAt({ split, seed, index, objects, size });
-    const captions = languages.map((language) => tokenizer.encode(sceneCaption(scene, language).text, language));
+    const captions = languages.map((language) =>
+      tokenizer.encode(sceneCaption(scene, language).text, language),
+    );
     return { pixelValues: preprocess(renderScene(scene), preprocessor).data, captions };
   };
   /** In turn 1, 2, 3 objects, as far as the step allows. */
@@ -45,6 +47,8 @@ export function scenesData(options: ScenesDataOptions): TrainingData {
         return picture("train", index, objectsAt(step, index));
       }),
     validation: async (start, end) =>
-      Array.from({ length: end - start }, (_, i) => picture("test", start + i, (((start + i) % 3) + 1) as 1 | 2 | 3)),
+      Array.from({ length: end - start }, (_, i) =>
+        picture("test", start + i, (((start + i) % 3) + 1) as 1 | 2 | 3),
+      ),
   };
 }

@@ -1,10 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { LANGUAGES_FIELD } from "../captioner/languages.js";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
 import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { initializeParameters } from "../model/initialize.js";
+import { resolveLanguage } from "../text/languages.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
@@ -41,7 +43,8 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
   const { recipe, out, resume = "auto" } = options;
   const checkpoint = await checkpointToResume(out, resume);
   const start = await startingPoint(recipe, checkpoint);
-  const { config, state, tokenizer, tokenizerFiles, preprocessor, preprocessorConfig, generationConfig } = start;
+  const { config, state, tokenizer, tokenizerFiles, preprocessor, preprocessorConfig, generationConfig } =
+    start;
   const data = await trainingData(recipe, tokenizer, preprocessor);
   options.onStart?.({ step: state.step, parameters: state.parameters.flat.length });
 
@@ -55,7 +58,13 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
     out,
     writeModel: (folder, { tensors }) => {
       const parameters = new Map(Object.entries(tensors));
-      return writeModelFiles(folder, { config, parameters, tokenizerFiles, preprocessorConfig, generationConfig });
+      return writeModelFiles(folder, {
+        config,
+        parameters,
+        tokenizerFiles,
+        preprocessorConfig,
+        generationConfig,
+      });
     },
     ...(threads !== undefined && { threads }),
     ...(signal && { signal }),
@@ -87,19 +96,24 @@ interface StartingPoint {
 async function startingPoint(recipe: Recipe, checkpoint: string | undefined): Promise<StartingPoint> {
   if (checkpoint !== undefined || recipe.model.kind === "pretrained") {
     const folder = await openModelFolder(checkpoint ?? resolveModel((recipe.model as { path: string }).path));
-    return fromFolder(folder, checkpoint);
+    return fromFolder(folder, recipe, checkpoint);
   }
   return fromNothing(recipe, recipe.model);
 }
 
 const resolveModel = (path: string): string => (path === "bundled" ? bundledModelFolder : path);
 
-async function fromFolder(folder: ModelFolder, checkpoint: string | undefined): Promise<StartingPoint> {
+async function fromFolder(
+  folder: ModelFolder,
+  recipe: Recipe,
+  checkpoint: string | undefined,
+): Promise<StartingPoint> {
   const { config, preprocessorConfig = {}, generationConfig = {} } = folder;
   const shapes = parameterShapes(config);
   const values = new Map<string, Float32Array>();
   for (const [name, weight] of folder.weights) values.set(name, await weight.read());
-  const state = checkpoint === undefined ? newState(shapes, values) : await loadTrainingState(checkpoint, shapes, values);
+  const state =
+    checkpoint === undefined ? newState(shapes, values) : await loadTrainingState(checkpoint, shapes, values);
   const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
   return {
     config,
@@ -108,12 +122,20 @@ async function fromFolder(folder: ModelFolder, checkpoint: string | undefined): 
     tokenizerFiles: new Map(await Promise.all(files)),
     preprocessor: readPreprocessorConfig(preprocessorConfig, config.vision.imageSize),
     preprocessorConfig,
-    generationConfig,
+    generationConfig: withLanguages(generationConfig, recipe),
   };
 }
 
+/** Records the languages of the recipe beside those that the model has learnt before. */
+function withLanguages(generationConfig: RawJson, { languages }: Recipe): RawJson {
+  const recorded = generationConfig[LANGUAGES_FIELD];
+  const before = Array.isArray(recorded) ? recorded : [];
+  const codes = languages.map((language) => resolveLanguage(language).code);
+  return { ...generationConfig, [LANGUAGES_FIELD]: [...new Set([...before, ...codes])] };
+}
+
 async function fromNothing(
-  { seed, dropout }: Recipe,
+  recipe: Recipe,
   model: Extract<Recipe["model"], { kind: "new" }>,
 ): Promise<StartingPoint> {
   const folder = resolveModel(model.tokenizer);
@@ -140,22 +162,26 @@ async function fromNothing(
       layerNormEps: 1e-5,
       activation: "gelu",
       scaleEmbedding: true,
-      dropout,
+      dropout: recipe.dropout,
     },
     ids: { bos: tokenizer.bosId, pad: tokenizer.padId, eos: tokenizer.eosId, decoderStart: tokenizer.eosId },
   };
   const shapes = parameterShapes(config);
-  const preprocessorConfig = { image_processor_type: "CLIPImageProcessor", size: model.imageSize, crop_size: model.imageSize };
+  const preprocessorConfig = {
+    image_processor_type: "CLIPImageProcessor",
+    size: model.imageSize,
+    crop_size: model.imageSize,
+  };
   const names = ["sentencepiece.bpe.model", "tokenizer_config.json"];
   const files = names.map(async (name) => [name, await readFile(join(folder, name))] as const);
   return {
     config,
-    state: newState(shapes, initializeParameters(config, shapes, seed)),
+    state: newState(shapes, initializeParameters(config, shapes, recipe.seed)),
     tokenizer,
     tokenizerFiles: new Map(await Promise.all(files)),
     preprocessor: readPreprocessorConfig(preprocessorConfig, model.imageSize),
     preprocessorConfig,
-    generationConfig: {},
+    generationConfig: withLanguages({}, recipe),
   };
 }
 
@@ -176,5 +202,9 @@ async function trainingData(
   const { data, languages, seed, batchSize, evaluateCount } = recipe;
   const shared = { tokenizer, preprocessor, languages, seed, batchSize, evaluateCount };
   if (data.kind === "scenes") return scenesData({ ...shared, ...data });
-  return folderData({ ...shared, path: data.path, ...(data.validation !== undefined && { validation: data.validation }) });
+  return folderData({
+    ...shared,
+    path: data.path,
+    ...(data.validation !== undefined && { validation: data.validation }),
+  });
 }

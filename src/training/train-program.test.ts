@@ -54,7 +54,9 @@ describe.each(["0.0", "0.1"])("with label smoothing %s", (smoothing) => {
     expect(gradients.size).toBe(100);
     for (const [name, { data }] of gradients) {
       const result = results[gradientName(name)];
-      const mean = result ? Float32Array.from(result.data as Float32Array, (g) => g / tokens) : new Float32Array(data.length);
+      const mean = result
+        ? Float32Array.from(result.data as Float32Array, (g) => g / tokens)
+        : new Float32Array(data.length);
       const error = maxAbsoluteDifference(mean, data as Float32Array);
       const isZero = expected.params_with_mathematically_zero_grad.includes(name);
       expect(error, name).toBeLessThanOrEqual(isZero ? 1e-4 : 3e-4 * maxAbsolute(data as Float32Array));
@@ -65,7 +67,9 @@ describe.each(["0.0", "0.1"])("with label smoothing %s", (smoothing) => {
     const parameters = allocateFlat(new Map([...weights].map(([name, { shape }]) => [name, shape])));
     fillFlat(parameters, new Map([...weights].map(([name, { data }]) => [name, data as Float32Array])));
     const gradients = allocateFlat(new Map([...weights].map(([name, { shape }]) => [name, shape])));
-    const into = Object.fromEntries(Object.entries(gradients.tensors).map(([name, { data }]) => [gradientName(name), data]));
+    const into = Object.fromEntries(
+      Object.entries(gradients.tensors).map(([name, { data }]) => [gradientName(name), data]),
+    );
     const optimizer = createAdamWState(parameters.flat.length);
     const options = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.01 };
     const tokens = countTokens(batch, config.ids.pad);

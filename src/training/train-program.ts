@@ -1,6 +1,6 @@
 import type { HostTensor } from "../engine/engine.js";
 import { grad, type Program, programParameters, reshape } from "../graph/index.js";
-import { CaptionerGraph, allLogits, captionInputs } from "../model/captioner.js";
+import { allLogits, CaptionerGraph, captionInputs } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { captionLoss } from "./loss.js";
 
@@ -30,10 +30,18 @@ export function trainProgram(config: CaptionerConfig, labelSmoothing = 0): Progr
   const { cross } = graph.encode(graph.pixelValues());
   const { lastHiddenState } = graph.decode({ ids, positions, cross });
   const logits = allLogits(graph, lastHiddenState);
-  const lossSum = captionLoss(logits, reshape(labels, [logits.shape[0]!]), { padId: config.ids.pad, labelSmoothing });
+  const lossSum = captionLoss(logits, reshape(labels, [logits.shape[0]!]), {
+    padId: config.ids.pad,
+    labelSmoothing,
+  });
 
   // Parameters that the loss does not depend on, such as CLIP's last norm, have no gradient to compute.
   const used = [...programParameters({ outputs: { lossSum } })];
-  const gradients = grad(lossSum, used.map(([, tensor]) => tensor));
-  return { outputs: { lossSum, ...Object.fromEntries(used.map(([name], i) => [gradientName(name), gradients[i]!])) } };
+  const gradients = grad(
+    lossSum,
+    used.map(([, tensor]) => tensor),
+  );
+  return {
+    outputs: { lossSum, ...Object.fromEntries(used.map(([name], i) => [gradientName(name), gradients[i]!])) },
+  };
 }

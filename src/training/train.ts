@@ -11,8 +11,8 @@ import { adamWStep, globalNorm } from "./adamw.js";
 import { saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import type { TrainingData } from "./data.js";
 import { evaluateLoss } from "./evaluate-loss.js";
-import { logMetrics, truncateMetrics } from "./metrics-log.js";
 import { GradientSum } from "./gradient-sum.js";
+import { logMetrics, truncateMetrics } from "./metrics-log.js";
 import type { FlatTensors } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
 import { learningRateAt } from "./schedule.js";
@@ -55,7 +55,9 @@ export async function train(options: TrainOptions): Promise<void> {
   const threads = options.threads ?? availableParallelism();
   const metrics = join(out, "metrics.jsonl");
   await mkdir(out, { recursive: true });
-  await writeFileAtomically(join(out, "recipe.json"), (file) => file.writeFile(`${JSON.stringify(recipe, null, 2)}\n`));
+  await writeFileAtomically(join(out, "recipe.json"), (file) =>
+    file.writeFile(`${JSON.stringify(recipe, null, 2)}\n`),
+  );
   await truncateMetrics(metrics, state.step);
 
   const program = await compileProgram(engine, trainProgram(config, recipe.labelSmoothing), {
@@ -90,10 +92,17 @@ export async function train(options: TrainOptions): Promise<void> {
 
       const seconds = (performance.now() - window.since) / 1000;
       const done = state.step === recipe.steps;
-      const speed = { tokensPerSecond: window.tokens / seconds, picturesPerSecond: window.pictures / seconds };
+      const speed = {
+        tokensPerSecond: window.tokens / seconds,
+        picturesPerSecond: window.pictures / seconds,
+      };
       const secondsLeft = ((recipe.steps - state.step) * recipe.batchSize) / speed.picturesPerSecond;
       const shown = { step: state.step, loss: lossSum / tokens, learningRate, ...speed, secondsLeft };
-      onProgress?.({ ...shown, steps: recipe.steps, ...(evaluationLoss !== undefined && { evaluationLoss }) });
+      onProgress?.({
+        ...shown,
+        steps: recipe.steps,
+        ...(evaluationLoss !== undefined && { evaluationLoss }),
+      });
 
       if (done || state.step % recipe.logEvery === 0) {
         const loss = window.loss / window.tokens;

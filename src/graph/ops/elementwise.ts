@@ -13,7 +13,8 @@ function asTensor(operand: Operand): Tensor {
 function broadcastTypes(op: string, inputs: readonly TensorType[], dtype?: DType): TensorType[] {
   const [a, b] = inputs as [TensorType, TensorType];
   const shape = broadcastShapes(a.shape, b.shape);
-  if (a.dtype !== b.dtype || !shape) throw shapeError(op, inputs, "two tensors of one type whose shapes broadcast");
+  if (a.dtype !== b.dtype || !shape)
+    throw shapeError(op, inputs, "two tensors of one type whose shapes broadcast");
   return [{ dtype: dtype ?? a.dtype, shape }];
 }
 
@@ -74,7 +75,9 @@ export const log = unary("log", "Log", (x, dy) => divide(dy, x));
 export const sqrt = unary("sqrt", "Sqrt", (_x, dy, y) => divide(multiply(dy, 0.5), y));
 export const sigmoid = unary("sigmoid", "Sigmoid", (_x, dy, y) => multiply(dy, multiply(y, subtract(1, y))));
 /** d erf(x) / dx = 2/√π · exp(−x²). */
-export const erf = unary("erf", "Erf", (x, dy) => multiply(dy, multiply(2 / Math.sqrt(Math.PI), exp(negate(multiply(x, x))))));
+export const erf = unary("erf", "Erf", (x, dy) =>
+  multiply(dy, multiply(2 / Math.sqrt(Math.PI), exp(negate(multiply(x, x))))),
+);
 
 const ONNX_ELEMENT_TYPE: Record<DType, number> = {
   float32: 1,

@@ -1,4 +1,4 @@
-import { elementCount, formatShape, normalizeAxis, type Dimension, type Shape } from "../shape.js";
+import { type Dimension, elementCount, formatShape, normalizeAxis, type Shape } from "../shape.js";
 import { apply, define, type Op, shapeError, type Tensor, type TensorType } from "../tensor.js";
 import { expand, reshape } from "./shape.js";
 
@@ -34,7 +34,8 @@ const gatherElementsOp = define<number>({
       indices.dtype === "int64" &&
       indices.shape.length === x.shape.length &&
       indices.shape.every((dimension, i) => i === axis || dimension === x.shape[i]);
-    if (!fits) throw shapeError("gatherElements", inputs, `x and int64 indices that differ along axis ${axis} alone`);
+    if (!fits)
+      throw shapeError("gatherElements", inputs, `x and int64 indices that differ along axis ${axis} alone`);
     return [{ dtype: x.dtype, shape: indices.shape }];
   },
   lower: (onnx, inputs, { attributes: axis }) =>
@@ -54,7 +55,8 @@ const scatterAddOp = define<{ shape: Shape; axis: number }>({
   name: "scatterAdd",
   infer: (inputs, { shape }) => {
     const [indices, updates] = inputs as [TensorType, TensorType];
-    if (updates.shape.length !== shape.length) throw shapeError("scatterAdd", inputs, `rank of ${formatShape(shape)}`);
+    if (updates.shape.length !== shape.length)
+      throw shapeError("scatterAdd", inputs, `rank of ${formatShape(shape)}`);
     if (indices.dtype !== "int64") throw shapeError("scatterAdd", inputs, "int64 indices");
     return [{ dtype: updates.dtype, shape }];
   },
@@ -78,7 +80,8 @@ const topKOp: Op<null> = {
   name: "topK",
   infer: (inputs) => {
     const [x, k] = inputs as [TensorType, TensorType];
-    if (k.dtype !== "int64" || k.shape.length !== 1) throw shapeError("topK", inputs, "x and an int64 vector of length k");
+    if (k.dtype !== "int64" || k.shape.length !== 1)
+      throw shapeError("topK", inputs, "x and an int64 vector of length k");
     const shape = [...x.shape.slice(0, -1), k.shape[0]!];
     return [
       { dtype: x.dtype, shape },

@@ -10,7 +10,11 @@ const matMulOp = define<null>({
     const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
     const fits = a.shape.length >= 2 && b.shape.length >= 2 && a.dtype === "float32" && b.dtype === "float32";
     if (!fits || !batch || a.shape.at(-1) !== b.shape.at(-2))
-      throw shapeError("matMul", inputs, "float32[..., m, k] and float32[..., k, n] whose leading axes broadcast");
+      throw shapeError(
+        "matMul",
+        inputs,
+        "float32[..., m, k] and float32[..., k, n] whose leading axes broadcast",
+      );
     return [{ dtype: "float32", shape: [...batch, a.shape.at(-2)!, b.shape.at(-1)!] }];
   },
   lower: (onnx, inputs) => onnx.emit("MatMul", inputs),

@@ -6,7 +6,8 @@ import { mean, sum, sumTo } from "./reduce.js";
 const softmaxOp = define<number>({
   name: "softmax",
   infer: ([x]) => [x!],
-  lower: (onnx, inputs, { attributes: axis }) => onnx.emit("Softmax", inputs, { attributes: { axis: { int: axis } } }),
+  lower: (onnx, inputs, { attributes: axis }) =>
+    onnx.emit("Softmax", inputs, { attributes: { axis: { int: axis } } }),
   gradient: ({ outputs, attributes: axis }, [dy]) => {
     const y = outputs[0]!;
     const weighted = multiply(dy!, y);

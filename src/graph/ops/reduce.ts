@@ -36,7 +36,10 @@ function reduction(op: Pick<Op<ReduceAttributes>, "name" | "gradient">, opType: 
         attributes: { keepdims: { int: attributes.keepDims ? 1 : 0 } },
       }),
   });
-  return (x: Tensor, { axes = x.shape.map((_, axis) => axis), keepDims = false }: ReduceOptions = {}): Tensor => {
+  return (
+    x: Tensor,
+    { axes = x.shape.map((_, axis) => axis), keepDims = false }: ReduceOptions = {},
+  ): Tensor => {
     const normal = axes.map((axis) => normalizeAxis(op.name, axis, x.shape.length)).sort((a, b) => a - b);
     return normal.length === 0 ? x : applyOp([x], { axes: normal, keepDims });
   };
@@ -64,7 +67,9 @@ export const logSumExp = reduction(
 /** Mean over the axes, differentiable. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = options.axes ?? x.shape.map((_, axis) => axis);
-  const count: Dimension = elementCount(axes.map((axis) => x.shape[normalizeAxis("mean", axis, x.shape.length)]!));
+  const count: Dimension = elementCount(
+    axes.map((axis) => x.shape[normalizeAxis("mean", axis, x.shape.length)]!),
+  );
   return divide(sum(x, options), typeof count === "number" ? count : sizeOf(x, count));
 }
 

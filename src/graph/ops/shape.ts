@@ -18,7 +18,11 @@ const reshapeOp = define<Shape>({
   name: "reshape",
   infer: ([x], shape) => {
     if (elementCount(x!.shape) !== elementCount(shape))
-      throw shapeError("reshape", [x!], `as many elements as ${formatShape(shape)} has (${elementCount(shape)})`);
+      throw shapeError(
+        "reshape",
+        [x!],
+        `as many elements as ${formatShape(shape)} has (${elementCount(shape)})`,
+      );
     return [{ dtype: x!.dtype, shape }];
   },
   lower: (onnx, [x], { inputs, attributes: shape }) => {
@@ -42,14 +46,22 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 const transposeOp = define<readonly number[]>({
   name: "transpose",
   infer: ([x], permutation) => {
-    if ([...permutation].sort((a, b) => a - b).some((axis, i) => axis !== i) || permutation.length !== x!.shape.length)
+    if (
+      [...permutation].sort((a, b) => a - b).some((axis, i) => axis !== i) ||
+      permutation.length !== x!.shape.length
+    )
       throw shapeError("transpose", [x!], `a permutation of its axes, not [${permutation.join(", ")}]`);
     return [{ dtype: x!.dtype, shape: permutation.map((axis) => x!.shape[axis]!) }];
   },
   lower: (onnx, inputs, { attributes }) =>
     onnx.emit("Transpose", inputs, { attributes: { perm: { ints: attributes } } }),
   gradient: ({ attributes: permutation }, [dy]) => {
-    return [transpose(dy!, permutation.map((_, axis) => permutation.indexOf(axis)))];
+    return [
+      transpose(
+        dy!,
+        permutation.map((_, axis) => permutation.indexOf(axis)),
+      ),
+    ];
   },
 });
 
@@ -62,7 +74,8 @@ const expandOp = define<Shape>({
   name: "expand",
   infer: ([x], shape) => {
     const joint = broadcastShapes(x!.shape, shape);
-    if (!joint || !sameShape(joint, shape)) throw shapeError("expand", [x!], `a shape that broadcasts to ${formatShape(shape)}`);
+    if (!joint || !sameShape(joint, shape))
+      throw shapeError("expand", [x!], `a shape that broadcasts to ${formatShape(shape)}`);
     return [{ dtype: x!.dtype, shape }];
   },
   lower: (onnx, [x], { attributes }) => onnx.emit("Expand", [x!, onnx.shape(attributes)]),
@@ -87,9 +100,12 @@ const concatOp = define<number>({
     });
     if (!fits) throw shapeError("concat", inputs, `tensors of one type that differ along axis ${axis} alone`);
     const joint = addDimensions(...inputs.map(({ shape }) => shape[axis]!));
-    return [{ dtype: first.dtype, shape: first.shape.map((dimension, i) => (i === axis ? joint : dimension)) }];
+    return [
+      { dtype: first.dtype, shape: first.shape.map((dimension, i) => (i === axis ? joint : dimension)) },
+    ];
   },
-  lower: (onnx, inputs, { attributes: axis }) => onnx.emit("Concat", inputs, { attributes: { axis: { int: axis } } }),
+  lower: (onnx, inputs, { attributes: axis }) =>
+    onnx.emit("Concat", inputs, { attributes: { axis: { int: axis } } }),
   gradient: ({ inputs, attributes: axis }, [dy]) => {
     let start: Dimension = 0;
     return inputs.map(({ shape }) => {
@@ -115,7 +131,8 @@ const sliceOp = define<SliceAttributes>({
   name: "slice",
   infer: ([x], { axis, start, end }) => {
     const size = subtractDimensions(end, start);
-    if (typeof size === "number" && size < 0) throw shapeError("slice", [x!], `start ${start} before end ${end}`);
+    if (typeof size === "number" && size < 0)
+      throw shapeError("slice", [x!], `start ${start} before end ${end}`);
     return [{ dtype: x!.dtype, shape: x!.shape.map((dimension, i) => (i === axis ? size : dimension)) }];
   },
   lower: (onnx, [x], { attributes: { axis, start, end } }) =>
@@ -142,7 +159,8 @@ const padOp = define<PadAttributes>({
     { dtype: x!.dtype, shape: x!.shape.map((d, i) => (i === axis ? addDimensions(before, d, after) : d)) },
   ],
   lower: (onnx, [x], { inputs, attributes: { axis, before, after } }) => {
-    const along = (amount: Dimension): Dimension[] => inputs[0]!.shape.map((_, i) => (i === axis ? amount : 0));
+    const along = (amount: Dimension): Dimension[] =>
+      inputs[0]!.shape.map((_, i) => (i === axis ? amount : 0));
     return onnx.emit("Pad", [x!, onnx.shape([...along(before), ...along(after)])]);
   },
   gradient: ({ inputs, attributes: { axis, before } }, [dy]) => [
@@ -152,7 +170,9 @@ const padOp = define<PadAttributes>({
 
 /** Zeros before and after x along one axis. */
 export function pad(x: Tensor, axis: number, before: Dimension, after: Dimension): Tensor {
-  return before === 0 && after === 0 ? x : padOp([x], { axis: normalizeAxis("pad", axis, x.shape.length), before, after });
+  return before === 0 && after === 0
+    ? x
+    : padOp([x], { axis: normalizeAxis("pad", axis, x.shape.length), before, after });
 }
 
 const scalar = (onnx: Emitter, dimension: Dimension): string[] =>
@@ -162,7 +182,10 @@ const sizeOp = define<Dimension>({
   name: "sizeOf",
   infer: (_, dimension) => {
     if (typeof dimension === "number")
-      throw new LingolensError("shape-mismatch", `sizeOf: expected a named dimension; got the number ${dimension}.`);
+      throw new LingolensError(
+        "shape-mismatch",
+        `sizeOf: expected a named dimension; got the number ${dimension}.`,
+      );
     return [{ dtype: "int64", shape: [] }];
   },
   lower: (onnx, _, { attributes }) => scalar(onnx, attributes),

@@ -1,0 +1,450 @@
+import type { CompiledProgram, HostTensors } from "../engine/compile.js";
+import type { Engine } from "../engine/engine.js";
+import { createNativeEngine } from "../engine/native.js";
+import { LingolensError, throwIfCancelled } from "../errors.js";
+import { DecoderSession } from "../generation/decoder-session.js";
+import { generate } from "../generation/generate.js";
+import type { Search } from "../generation/search.js";
+import { loadPicture, type PictureSource } from "../image/picture-source.js";
+import { preprocess } from "../image/preprocess.js";
+import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
+import type { CaptionerConfig } from "../model/config.js";
+import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
+import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
+import { makeBatch } from "../training/batch.js";
+import { bundledModelFolder } from "../weights/bundled-model.js";
+import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
+import { type ModelLanguages, modelLanguages, resolveLanguages } from "./languages.js";
+import { ModelPrograms } from "./model-programs.js";
+import { type CaptionOptions, type ResolvedCaptionOptions, resolveCaptionOptions } from "./options.js";
+import { searchFor, searchSettings } from "./searches.js";
+
+export interface LoadOptions {
+  /** Model folder. Default: the model that comes with lingolens, which knows drawn scenes only. */
+  readonly model?: string;
+  /** Threads of the engine. Default: the processors that this process may use. */
+  readonly threads?: number;
+  /** The token that captions start from. Default: the model's. */
+  readonly decoderStart?: number;
+}
+
+/** One caption. */
+export interface Caption {
+  readonly text: string;
+  /** Hugging Face's `sequences_scores`: sum of log-probabilities over length^lengthPenalty. */
+  readonly score: number;
+  /** Ids, from the start token on. */
+  readonly tokens: readonly number[];
+  /**
+   * For every token after the start token, its cross-attention over the picture's positions (the class position,
+   * then the patches row by row), averaged over layers and heads. With the option `attention`.
+   */
+  readonly attention?: readonly (readonly number[])[];
+}
+
+/** What came of one picture in one language, or why nothing did. */
+export type CaptionResult =
+  | { readonly image: string; readonly lang: string; readonly captions: readonly Caption[] }
+  | { readonly image: string; readonly error: { readonly code: string; readonly message: string } };
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Called when pictures are done. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total?: number }) => void;
+}
+
+/** A picture with the name that results carry, or what is wrong with it already. */
+export type NamedPicture =
+  | { readonly name: string; readonly source: PictureSource }
+  | { readonly name: string; readonly error: LingolensError };
+
+/** A caption while it grows. */
+export interface StreamedCaption {
+  readonly lang: string;
+  /** The best caption so far; it may change when another overtakes it. */
+  readonly text: string;
+  readonly done: boolean;
+}
+
+/** A model loaded and ready. Every method may be called while others run. */
+export interface Captioner {
+  readonly config: CaptionerConfig;
+  /** mBART codes of the languages that the model was trained for, as far as it says. */
+  readonly languages: readonly string[];
+  /** One picture: its results by language. Throws what is wrong with the picture. */
+  caption(image: PictureSource, options?: CaptionOptions & CallOptions): Promise<CaptionResult[]>;
+  /** Many pictures, in order: a picture that fails becomes a result with `error`, and the others go on. */
+  caption(images: readonly PictureSource[], options?: CaptionOptions & CallOptions): Promise<CaptionResult[]>;
+  /** As many pictures as there are, a few in memory at a time; results in input order. */
+  captionEach(
+    pictures: AsyncIterable<NamedPicture> | Iterable<NamedPicture>,
+    options?: CaptionOptions & CallOptions,
+  ): AsyncGenerator<CaptionResult, void, undefined>;
+  /** Captions of one picture as they grow, a value a step and language. */
+  stream(
+    image: PictureSource,
+    options?: CaptionOptions & CallOptions,
+  ): AsyncGenerator<StreamedCaption, void, undefined>;
+  /**
+   * Teacher-forced logits [rows, length, vocabulary].
+   * @param pixelValues [rows, channels, size, size], normalised
+   * @param decoderInputIds [rows, length]
+   */
+  logits(inputs: {
+    readonly pixelValues: Float32Array;
+    readonly decoderInputIds: readonly (readonly number[])[];
+  }): Promise<{ readonly shape: readonly number[]; readonly data: Float32Array }>;
+  /** How well the model expects a given caption: its label tokens and their mean negative log-likelihood. */
+  score(
+    image: PictureSource,
+    lang: string,
+    caption: string,
+    options?: { readonly ignoreExif?: boolean },
+  ): Promise<{ readonly tokens: readonly number[]; readonly nll: number }>;
+  /** Frees the model. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Loads a model folder.
+ * @throws {LingolensError} `file-not-found`, `config-invalid`, `checkpoint-damaged`, `checkpoint-mismatch`,
+ * `tokenizer-damaged`, `engine-unavailable`
+ */
+export async function loadCaptioner(options: LoadOptions = {}): Promise<Captioner> {
+  const folder = await openModelFolder(options.model ?? bundledModelFolder);
+  const tokenizer = await loadTokenizerFolder(folder.path);
+  const engine = await createNativeEngine();
+  const programs = await ModelPrograms.open(engine, folder, options.threads);
+  return new LoadedCaptioner(
+    engine,
+    folder,
+    withDecoderStart(folder.config, options.decoderStart),
+    tokenizer,
+    programs,
+  );
+}
+
+function withDecoderStart(config: CaptionerConfig, decoderStart = config.ids.decoderStart): CaptionerConfig {
+  if (Number.isInteger(decoderStart) && decoderStart >= 0 && decoderStart < config.decoder.vocabularySize)
+    return { ...config, ids: { ...config.ids, decoderStart } };
+  throw new LingolensError(
+    "option-unsupported",
+    `decoderStart: expected a token id below ${config.decoder.vocabularySize}; got ${decoderStart}.`,
+  );
+}
+
+class LoadedCaptioner implements Captioner {
+  readonly #languages: ModelLanguages;
+  readonly #preprocessor: PreprocessorConfig;
+  #closed = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly folder: ModelFolder,
+    readonly config: CaptionerConfig,
+    private readonly tokenizer: Mbart50Tokenizer,
+    private readonly programs: ModelPrograms,
+  ) {
+    this.#languages = modelLanguages(tokenizer, folder.generationConfig);
+    this.#preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
+  }
+
+  get languages(): readonly string[] {
+    return this.#languages.trained;
+  }
+
+  async caption(
+    images: PictureSource | readonly PictureSource[],
+    options: CaptionOptions & CallOptions = {},
+  ): Promise<CaptionResult[]> {
+    const list = Array.isArray(images) ? images : [images as PictureSource];
+    const pictures = list.map((source, i) => ({
+      name: typeof source === "string" ? source : `#${i + 1}`,
+      source,
+    }));
+    const { onProgress, ...rest } = options;
+    const results: CaptionResult[] = [];
+    const counted = onProgress && {
+      onProgress: ({ done }: { done: number }) => onProgress({ done, total: list.length }),
+    };
+    for await (const result of this.#captionEach(pictures, { ...rest, ...counted }, !Array.isArray(images)))
+      results.push(result);
+    return results;
+  }
+
+  captionEach(
+    pictures: AsyncIterable<NamedPicture> | Iterable<NamedPicture>,
+    options: CaptionOptions & CallOptions = {},
+  ): AsyncGenerator<CaptionResult, void, undefined> {
+    return this.#captionEach(pictures, options, false);
+  }
+
+  async *#captionEach(
+    pictures: AsyncIterable<NamedPicture> | Iterable<NamedPicture>,
+    { signal, onProgress, ...options }: CaptionOptions & CallOptions,
+    throwing: boolean,
+  ): AsyncGenerator<CaptionResult, void, undefined> {
+    this.#checkOpen();
+    const resolved = resolveCaptionOptions(options);
+    const languages = resolveLanguages(resolved.lang, this.#languages);
+    let done = 0;
+    // The next pictures are read and prepared while these are described.
+    let upcoming: Promise<Prepared[]> | undefined;
+    const batches = inBatches(pictures, resolved.batchSize);
+    const prepareNext = async (): Promise<Prepared[] | undefined> => {
+      const { value, done: ended } = await batches.next();
+      return ended
+        ? undefined
+        : Promise.all((value as NamedPicture[]).map((one) => this.#prepare(one, resolved, signal)));
+    };
+    upcoming = prepareNext() as Promise<Prepared[]>;
+    try {
+      for (;;) {
+        const batch: Prepared[] | undefined = await upcoming;
+        if (!batch) return;
+        upcoming = prepareNext() as Promise<Prepared[]>;
+        upcoming.catch(() => {});
+        const failed = throwing && batch.find((one) => "error" in one);
+        if (failed && "error" in failed) throw failed.error;
+        const readable = batch.flatMap((one) => ("pixelValues" in one ? [one] : []));
+        const captions =
+          readable.length > 0 ? await this.#describe(readable, languages, resolved, signal) : [];
+        for (const one of batch) {
+          const { name } = one;
+          if ("error" in one)
+            yield { image: name, error: { code: one.error.code, message: one.error.message } };
+          else
+            for (const [i, lang] of languages.entries())
+              yield { image: name, lang, captions: captions[readable.indexOf(one)]![i]! };
+        }
+        done += batch.length;
+        onProgress?.({ done });
+      }
+    } finally {
+      await upcoming?.catch(() => {});
+    }
+  }
+
+  async #prepare(
+    picture: NamedPicture,
+    { ignoreExif, allowPrivate }: Pick<ResolvedCaptionOptions, "ignoreExif" | "allowPrivate">,
+    signal?: AbortSignal,
+  ): Promise<Prepared> {
+    const { name } = picture;
+    if ("error" in picture) return picture;
+    try {
+      const options = { ignoreExif, fetch: { allowPrivate }, ...(signal && { signal }) };
+      const image = await loadPicture(picture.source, options);
+      return { name, pixelValues: preprocess(image, this.#preprocessor).data };
+    } catch (error) {
+      throwIfCancelled(signal);
+      if (error instanceof LingolensError) return { name, error };
+      throw error;
+    }
+  }
+
+  /** Captions per picture and language. */
+  async #describe(
+    pictures: readonly { readonly pixelValues: Float32Array }[],
+    languages: readonly string[],
+    options: ResolvedCaptionOptions,
+    signal?: AbortSignal,
+    onStep?: (searches: readonly (readonly Search[])[]) => void,
+  ): Promise<Caption[][][]> {
+    const cross = await this.#encode(pictures);
+    const settings = searchSettings(options, this.config, this.tokenizer, this.folder.generationConfig);
+    const searches = pictures.map(() =>
+      languages.map((lang) => searchFor(settings, this.tokenizer.languageId(lang))),
+    );
+    const [prefill, step] = await Promise.all([this.programs.get("prefill"), this.programs.get("step")]);
+    const session = new DecoderSession({ prefill, step }, this.config, cross);
+    await generate(session, searches, {
+      ...(signal && { signal }),
+      ...(onStep && { onStep: () => onStep(searches) }),
+    });
+
+    const found = searches.map((row) => row.map((search) => search.results()));
+    const attention = options.attention
+      ? await this.#attention(
+          cross,
+          found.map((row) => row.flat().map(({ tokens }) => tokens)),
+        )
+      : undefined;
+    return found.map((row, picture) => {
+      let place = 0;
+      return row.map((sequences) =>
+        sequences.map(({ tokens, score }) => {
+          const text = this.tokenizer.decode(tokens);
+          const looked = attention && { attention: attention[picture]![place++]! };
+          return { text, score, tokens, ...looked };
+        }),
+      );
+    });
+  }
+
+  async #encode(pictures: readonly { readonly pixelValues: Float32Array }[]): Promise<HostTensors> {
+    const { channels, imageSize } = this.config.vision;
+    const pixels = channels * imageSize * imageSize;
+    const data = new Float32Array(pictures.length * pixels);
+    pictures.forEach(({ pixelValues }, i) => {
+      data.set(pixelValues, i * pixels);
+    });
+    const encode = await this.programs.get("encode");
+    const shape = [pictures.length, channels, imageSize, imageSize];
+    return encode.run({ pixelValues: { dtype: "float32", shape, data } });
+  }
+
+  /** One more pass over the finished captions, which is cheaper than keeping the attention of all that were tried. */
+  async #attention(
+    cross: HostTensors,
+    sequences: readonly (readonly (readonly number[])[])[],
+  ): Promise<number[][][][]> {
+    const captions = Math.max(...sequences.map((row) => row.length));
+    const length = Math.max(...sequences.flat().map((tokens) => tokens.length - 1));
+    const ids = new BigInt64Array(sequences.length * captions * length).fill(BigInt(this.config.ids.pad));
+    sequences.forEach((row, picture) => {
+      row.forEach((tokens, caption) => {
+        const start = (picture * captions + caption) * length;
+        for (let t = 0; t + 1 < tokens.length; t++) ids[start + t] = BigInt(tokens[t]!);
+      });
+    });
+    const program = await this.programs.get("attention");
+    const { attention } = await program.run({
+      ...cross,
+      decoderInputIds: { dtype: "int64", shape: [sequences.length, captions, length], data: ids },
+      positions: positions(length),
+    });
+    const width = attention!.shape.at(-1)!;
+    const data = attention!.data as Float32Array;
+    return sequences.map((row, picture) =>
+      row.map((tokens, caption) =>
+        Array.from({ length: tokens.length - 1 }, (_, t) => {
+          const start = ((picture * captions + caption) * length + t) * width;
+          return Array.from(data.subarray(start, start + width));
+        }),
+      ),
+    );
+  }
+
+  async *stream(
+    image: PictureSource,
+    { signal, onProgress: _, ...options }: CaptionOptions & CallOptions = {},
+  ): AsyncGenerator<StreamedCaption, void, undefined> {
+    this.#checkOpen();
+    const resolved = resolveCaptionOptions(options);
+    const languages = resolveLanguages(resolved.lang, this.#languages);
+    const prepared = await this.#prepare({ name: "#1", source: image }, resolved, signal);
+    if ("error" in prepared) throw prepared.error;
+
+    const stop = new AbortController();
+    const waiting: StreamedCaption[] = [];
+    let wake = () => {};
+    const onStep = (searches: readonly (readonly Search[])[]): void => {
+      searches[0]!.forEach((search, i) => {
+        const [best] = search.running;
+        if (best)
+          waiting.push({ lang: languages[i]!, text: this.tokenizer.decode(best.tokens), done: false });
+      });
+      wake();
+    };
+    const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+    let finished = false;
+    const describing = this.#describe([prepared], languages, resolved, signals, onStep).finally(() => {
+      finished = true;
+      wake();
+    });
+    describing.catch(() => {});
+    try {
+      while (!finished || waiting.length > 0) {
+        if (waiting.length > 0) yield waiting.shift()!;
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+      }
+      const [captions] = await describing;
+      for (const [i, lang] of languages.entries()) yield { lang, text: captions![i]![0]!.text, done: true };
+    } finally {
+      stop.abort();
+      await describing.catch(() => {});
+    }
+  }
+
+  async logits({
+    pixelValues,
+    decoderInputIds,
+  }: Parameters<Captioner["logits"]>[0]): ReturnType<Captioner["logits"]> {
+    this.#checkOpen();
+    const { channels, imageSize } = this.config.vision;
+    const rows = decoderInputIds.length;
+    const length = decoderInputIds[0]?.length ?? 0;
+    const program = await this.programs.get("logits");
+    const { logits } = await program.run({
+      pixelValues: { dtype: "float32", shape: [rows, channels, imageSize, imageSize], data: pixelValues },
+      decoderInputIds: {
+        dtype: "int64",
+        shape: [rows, 1, length],
+        data: BigInt64Array.from(decoderInputIds.flat(), BigInt),
+      },
+      positions: positions(length),
+    });
+    return { shape: [rows, length, this.config.decoder.vocabularySize], data: logits!.data as Float32Array };
+  }
+
+  async score(
+    image: PictureSource,
+    lang: string,
+    caption: string,
+    { ignoreExif = false }: { readonly ignoreExif?: boolean } = {},
+  ): Promise<{ tokens: readonly number[]; nll: number }> {
+    this.#checkOpen();
+    const [language] = resolveLanguages([lang], this.#languages);
+    const tokens = this.tokenizer.encode(caption, language!, { maxLength: this.config.decoder.maxPositions });
+    const prepared = await this.#prepare({ name: "#1", source: image }, { ignoreExif, allowPrivate: false });
+    if ("error" in prepared) throw prepared.error;
+    const batch = makeBatch(
+      [{ pixelValues: prepared.pixelValues, captions: [tokens] }],
+      this.config,
+      tokens.length,
+    );
+    const cross = await this.#encode([prepared]);
+    const program = await this.programs.get("score");
+    const { logProbs } = await program.run({ ...cross, ...batch });
+    const sum = (logProbs!.data as Float32Array).reduce((total, logProb) => total + logProb, 0);
+    return { tokens, nll: -sum / tokens.length };
+  }
+
+  #checkOpen(): void {
+    if (this.#closed)
+      throw new LingolensError("handle-closed", "This captioner has been closed; load the model again.");
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.programs.close();
+    await this.engine.close();
+  }
+}
+
+type Prepared =
+  | { readonly name: string; readonly pixelValues: Float32Array }
+  | { readonly name: string; readonly error: LingolensError };
+
+async function* inBatches<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  size: number,
+): AsyncGenerator<T[], void, undefined> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length === size) {
+      yield batch;
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function positions(length: number): HostTensors[string] {
+  return { dtype: "int64", shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(i)) };
+}

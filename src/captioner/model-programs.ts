@@ -1,0 +1,90 @@
+import { basename } from "node:path";
+import { type CompiledProgram, compileProgram, type HostTensors } from "../engine/compile.js";
+import type { Engine } from "../engine/engine.js";
+import type { Program, WeightLocation } from "../graph/index.js";
+import {
+  attentionOutputs,
+  encodeOutputs,
+  logitsOutputs,
+  prefillOutputs,
+  scoreOutputs,
+  stepOutputs,
+} from "../model/captioner.js";
+import type { CaptionerConfig } from "../model/config.js";
+import type { ModelFolder } from "../weights/model-folder.js";
+
+const OUTPUTS = {
+  encode: encodeOutputs,
+  prefill: prefillOutputs,
+  step: stepOutputs,
+  attention: attentionOutputs,
+  logits: logitsOutputs,
+  score: (config: CaptionerConfig) => scoreOutputs(config, "cross"),
+} satisfies Record<string, (config: CaptionerConfig) => Program["outputs"]>;
+
+export type ProgramName = keyof typeof OUTPUTS;
+
+/** Rearranged copies of the weights are worth their memory up to this many parameters. */
+const PREPACK_LIMIT = 64e6;
+
+/** The programs of a model, compiled when first asked for, over weights that stay in their files. */
+export class ModelPrograms {
+  readonly #compiled = new Map<ProgramName, Promise<CompiledProgram>>();
+
+  private constructor(
+    private readonly engine: Engine,
+    private readonly folder: ModelFolder,
+    private readonly locations: ReadonlyMap<string, WeightLocation>,
+    /** Weights that had to be converted, fed at every run. */
+    private readonly converted: HostTensors,
+    private readonly threads: number | undefined,
+  ) {}
+
+  static async open(engine: Engine, folder: ModelFolder, threads?: number): Promise<ModelPrograms> {
+    const locations = new Map<string, WeightLocation>();
+    const converted: Record<string, HostTensors[string]> = {};
+    for (const [name, weight] of folder.weights) {
+      const { location, shape } = weight;
+      if (location) {
+        const { file, offset, length } = location;
+        locations.set(name, { file: basename(file), dtype: "float32", offset, byteLength: length });
+      } else converted[name] = { dtype: "float32", shape, data: await weight.read() };
+    }
+    return new ModelPrograms(engine, folder, locations, converted, threads);
+  }
+
+  get(name: ProgramName): Promise<CompiledProgram> {
+    let program = this.#compiled.get(name);
+    if (!program) {
+      program = this.#compile(name);
+      this.#compiled.set(name, program);
+    }
+    return program;
+  }
+
+  async #compile(name: ProgramName): Promise<CompiledProgram> {
+    const outputs = OUTPUTS[name](this.folder.config);
+    const size = [...this.folder.weights.values()].reduce(
+      (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+      0,
+    );
+    const program = await compileProgram(
+      this.engine,
+      { outputs },
+      {
+        weights: this.locations,
+        externalDataFolder: this.folder.path,
+        prepack: size <= PREPACK_LIMIT,
+        ...(this.threads !== undefined && { threads: this.threads }),
+      },
+    );
+    return { ...program, run: (feeds, into) => program.run({ ...this.converted, ...feeds }, into) };
+  }
+
+  async close(): Promise<void> {
+    const programs = await Promise.allSettled(this.#compiled.values());
+    await Promise.all(
+      programs.map((result) => (result.status === "fulfilled" ? result.value.close() : undefined)),
+    );
+  }
+}
