@@ -4,6 +4,8 @@ export {
   type Caption,
   type Captioner,
   type CaptionResult,
+  type CaptionScore,
+  type GivenCaption,
   type LoadOptions,
   loadCaptioner,
   type NamedPicture,

@@ -1,4 +1,4 @@
-import type { CompiledProgram, HostTensors } from "../engine/compile.js";
+import type { HostTensors } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
@@ -66,6 +66,19 @@ export interface StreamedCaption {
   readonly done: boolean;
 }
 
+/** A caption to be scored. */
+export interface GivenCaption {
+  readonly lang: string;
+  readonly caption: string;
+}
+
+export interface CaptionScore {
+  /** `[lang] caption </s>` */
+  readonly tokens: readonly number[];
+  /** Mean negative log-likelihood of these tokens. */
+  readonly nll: number;
+}
+
 /** A model loaded and ready. Every method may be called while others run. */
 export interface Captioner {
   readonly config: CaptionerConfig;
@@ -94,13 +107,12 @@ export interface Captioner {
     readonly pixelValues: Float32Array;
     readonly decoderInputIds: readonly (readonly number[])[];
   }): Promise<{ readonly shape: readonly number[]; readonly data: Float32Array }>;
-  /** How well the model expects a given caption: its label tokens and their mean negative log-likelihood. */
+  /** How well the model expects given captions of a picture, which is encoded once. */
   score(
     image: PictureSource,
-    lang: string,
-    caption: string,
-    options?: { readonly ignoreExif?: boolean },
-  ): Promise<{ readonly tokens: readonly number[]; readonly nll: number }>;
+    captions: readonly GivenCaption[],
+    options?: Pick<CaptionOptions, "ignoreExif" | "allowPrivate"> & Pick<CallOptions, "signal">,
+  ): Promise<CaptionScore[]>;
   /** Frees the model. Idempotent. */
   close(): Promise<void>;
 }
@@ -393,25 +405,27 @@ class LoadedCaptioner implements Captioner {
 
   async score(
     image: PictureSource,
-    lang: string,
-    caption: string,
-    { ignoreExif = false }: { readonly ignoreExif?: boolean } = {},
-  ): Promise<{ tokens: readonly number[]; nll: number }> {
+    captions: readonly GivenCaption[],
+    { ignoreExif = false, allowPrivate = false, signal }: Parameters<Captioner["score"]>[2] = {},
+  ): Promise<CaptionScore[]> {
     this.#checkOpen();
-    const [language] = resolveLanguages([lang], this.#languages);
-    const tokens = this.tokenizer.encode(caption, language!, { maxLength: this.config.decoder.maxPositions });
-    const prepared = await this.#prepare({ name: "#1", source: image }, { ignoreExif, allowPrivate: false });
+    if (captions.length === 0) return [];
+    const { maxPositions } = this.config.decoder;
+    const labels = captions.map(({ lang, caption }) => {
+      const [language] = resolveLanguages([lang], this.#languages);
+      return this.tokenizer.encode(caption, language!, { maxLength: maxPositions });
+    });
+    const prepared = await this.#prepare({ name: "#1", source: image }, { ignoreExif, allowPrivate }, signal);
     if ("error" in prepared) throw prepared.error;
-    const batch = makeBatch(
-      [{ pixelValues: prepared.pixelValues, captions: [tokens] }],
-      this.config,
-      tokens.length,
-    );
+    const { pixelValues: _, ...batch } = makeBatch([{ ...prepared, captions: labels }], this.config, maxPositions);
     const cross = await this.#encode([prepared]);
     const program = await this.programs.get("score");
     const { logProbs } = await program.run({ ...cross, ...batch });
-    const sum = (logProbs!.data as Float32Array).reduce((total, logProb) => total + logProb, 0);
-    return { tokens, nll: -sum / tokens.length };
+    const length = logProbs!.shape.at(-1)!;
+    return labels.map((tokens, row) => {
+      const own = (logProbs!.data as Float32Array).subarray(row * length, row * length + tokens.length);
+      return { tokens, nll: -own.reduce((sum, logProb) => sum + logProb, 0) / tokens.length };
+    });
   }
 
   #checkOpen(): void {

@@ -64,9 +64,9 @@ export class Sampling implements Search {
     let kept = 0;
     let mass = 0;
     while (kept < top.length && mass < topP * total) mass += weights[kept++]!;
-    let left = at * mass;
-    const index = weights.findIndex((weight) => (left -= weight) < 0);
-    return top[Math.min(index < 0 ? kept - 1 : index, kept - 1)]!;
+    let drawn = 0;
+    for (let left = at * mass - weights[0]!; left >= 0 && drawn + 1 < kept; left -= weights[drawn]!) drawn++;
+    return top[drawn]!;
   }
 
   #keepRunning(samples: readonly Sample[]): Sample[] {
