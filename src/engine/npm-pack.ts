@@ -50,7 +50,7 @@ export async function npmPack(npm: string, specifier: string, folder: string): P
     child.on("error", reject).on("close", (code, signal) => resolve(code ?? signal));
   });
   if (status !== 0)
-    throw new Error(`npm pack ended with ${status}: ${complaint.trim() || "it gave no reason"}`);
+    throw new Error(`npm pack ended with ${status}: ${reasonIn(complaint) || "it gave no reason"}`);
   const tarball = (await readdir(folder)).find((name) => name.endsWith(".tgz"));
   if (!tarball) throw new Error("npm pack left no tarball");
   return join(folder, tarball);
