@@ -26,10 +26,20 @@ interface GoldenCase {
 }
 
 function captionOptions({ lang, params, ...rest }: GoldenCase) {
-  const { num_beams, max_length, length_penalty, early_stopping, no_repeat_ngram_size, num_return_sequences } = params;
+  const {
+    num_beams,
+    max_length,
+    length_penalty,
+    early_stopping,
+    no_repeat_ngram_size,
+    num_return_sequences,
+  } = params;
   const used = ["num_beams", "max_length", "length_penalty", "early_stopping", "no_repeat_ngram_size"];
   const known = [...used, "num_return_sequences", "forced_bos_token_id"];
-  expect(Object.keys(params).filter((name) => !known.includes(name)), rest.image).toEqual([]);
+  expect(
+    Object.keys(params).filter((name) => !known.includes(name)),
+    rest.image,
+  ).toEqual([]);
   return {
     lang,
     ignoreExif: true,
@@ -61,8 +71,14 @@ describe.skipIf(!shared).each(["form2-safetensors", "form3-hf-ved", "form3b-hf-v
       const name = `${one.image} ${one.lang} ${JSON.stringify(one.params)}`;
       if (!result || "error" in result) throw new Error(`${name}: ${JSON.stringify(result)}`);
       expect(result.lang).toBe(one.lang);
-      expect(result.captions.map(({ tokens }) => tokens), name).toEqual(one.sequences);
-      expect(result.captions.map(({ text }) => text), name).toEqual(one.texts);
+      expect(
+        result.captions.map(({ tokens }) => tokens),
+        name,
+      ).toEqual(one.sequences);
+      expect(
+        result.captions.map(({ text }) => text),
+        name,
+      ).toEqual(one.texts);
       const scores = one.scores ?? [one.greedy_mean_logprob!];
       result.captions.forEach(({ score }, i) => {
         expect(Math.abs(score - scores[i]!), name).toBeLessThanOrEqual(1e-4 * Math.abs(scores[i]!));
@@ -79,7 +95,10 @@ describe.skipIf(!shared).each(["form2-safetensors", "form3-hf-ved", "form3b-hf-v
       for (const one of stable) {
         const [result] = await captioner.caption(join(golden, "images", one.image), captionOptions(one));
         if (!result || "error" in result) throw new Error(one.image);
-        expect(result.captions.map(({ tokens }) => tokens), one.image).toEqual(one.sequences);
+        expect(
+          result.captions.map(({ tokens }) => tokens),
+          one.image,
+        ).toEqual(one.sequences);
       }
       expect(stable.length).toBe(229);
     });
@@ -88,7 +107,10 @@ describe.skipIf(!shared).each(["form2-safetensors", "form3-hf-ved", "form3b-hf-v
       for (const { image, lang, caption, labels, mean_nll } of taught) {
         const crop = join(golden, "crops", `${image}.png`);
         // Beside a longer caption, so that padding is at work.
-        const [score] = await captioner.score(crop, [{ lang, caption }, { lang, caption: `${caption} ${caption}` }]);
+        const [score] = await captioner.score(crop, [
+          { lang, caption },
+          { lang, caption: `${caption} ${caption}` },
+        ]);
         expect(score!.tokens).toEqual(labels);
         expect(Math.abs(score!.nll - mean_nll)).toBeLessThanOrEqual(1e-4 * mean_nll);
       }

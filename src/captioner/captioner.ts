@@ -417,7 +417,11 @@ class LoadedCaptioner implements Captioner {
     });
     const prepared = await this.#prepare({ name: "#1", source: image }, { ignoreExif, allowPrivate }, signal);
     if ("error" in prepared) throw prepared.error;
-    const { pixelValues: _, ...batch } = makeBatch([{ ...prepared, captions: labels }], this.config, maxPositions);
+    const { pixelValues: _, ...batch } = makeBatch(
+      [{ ...prepared, captions: labels }],
+      this.config,
+      maxPositions,
+    );
     const cross = await this.#encode([prepared]);
     const program = await this.programs.get("score");
     const { logProbs } = await program.run({ ...cross, ...batch });

@@ -1,0 +1,74 @@
+import { InvalidArgumentError, Option } from "commander";
+import { LingolensError } from "../errors.js";
+import { bundledModelFolder } from "../weights/bundled-model.js";
+
+/** Parsers of option values, for commander: what is not what the option takes is wrong use. */
+export function integer(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^-?\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+  };
+}
+
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("Expected a number.");
+}
+
+export function list(text: string): string[] {
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
+}
+
+/** An option that may be given several times. */
+export function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}
+
+export const modelOption = (): Option =>
+  new Option("--model <folder>", "model folder (default: the bundled model)");
+export const threadsOption = (): Option =>
+  new Option("--threads <n>", "threads (default: all processors)").argParser(integer(1));
+export const decoderStartOption = (): Option =>
+  new Option("--decoder-start <id>", "token that captions start from (default: the model's)").argParser(
+    integer(0),
+  );
+export const deviceOption = (): Option =>
+  new Option("--device <device>", "where to compute").choices(["cpu", "webgpu", "cuda"]).default("cpu");
+export const dtypeOption = (): Option =>
+  new Option("--dtype <type>", "numbers to compute with").choices(["fp32", "int8"]).default("fp32");
+
+/** Refuses the devices and number types that are planned but not there. */
+export function checkSupported({ device, dtype }: { device?: string; dtype?: string }): void {
+  if (device !== undefined && device !== "cpu")
+    throw unsupported(`--device ${device} is not supported yet; leave it out to use the CPU.`);
+  if (dtype !== undefined && dtype !== "fp32")
+    throw unsupported(`--dtype ${dtype} is not supported yet; leave it out for fp32.`);
+}
+
+/** The folder that --model names. */
+export function modelFolder(model: string | undefined): string {
+  if (model === undefined) return bundledModelFolder;
+  if (model === "original")
+    throw unsupported(
+      "--model original is not supported yet: it needs a download from the Hugging Face hub. Download the checkpoint, " +
+        "save it as a folder with model.safetensors, and name that folder (docs/model-folder.md).",
+    );
+  return model;
+}
+
+/** Aborts when the user interrupts; a second interrupt ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  process.once("SIGINT", () => controller.abort());
+  process.once("SIGTERM", () => controller.abort());
+  return controller.signal;
+}
+
+function unsupported(message: string): LingolensError {
+  return new LingolensError("option-unsupported", message);
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { LingolensError } from "../errors.js";
+import { captionCommand } from "./caption.js";
+import { dataCommand } from "./data.js";
+import { evaluateCommand } from "./evaluate.js";
+import { scoreCommand } from "./score.js";
+import { tokenizeCommand } from "./tokenize.js";
+import { trainCommand } from "./train.js";
+
+/** Exit codes: all well, some input failed, wrong use, interrupted. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+const program = new Command("lingolens")
+  .description("Describes pictures in many languages, and trains the model that does.")
+  .version(version)
+  .showHelpAfterError("(add --help for what there is)")
+  .exitOverride();
+for (const command of [
+  captionCommand,
+  trainCommand,
+  evaluateCommand,
+  scoreCommand,
+  tokenizeCommand,
+  dataCommand,
+])
+  program.addCommand(command().copyInheritedSettings(program));
+
+/** Errors that say that the command was put wrongly, not that something failed. */
+const USAGE_CODES = ["option-unsupported", "unknown-language", "config-invalid"];
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function report(error: unknown): number {
+  // Commander has already written its own message; help and version are no errors.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (!(error instanceof LingolensError)) throw error;
+  process.stderr.write(`lingolens: ${error.message} (${error.code})\n`);
+  if (error.code === "cancelled") return EXIT.interrupted;
+  return USAGE_CODES.includes(error.code) ? EXIT.usage : EXIT.failed;
+}

@@ -1,0 +1,137 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Command } from "commander";
+import { createNativeEngine } from "../engine/native.js";
+import { LingolensError } from "../errors.js";
+import { recipes } from "../recipes/index.js";
+import { type Recipe, resolveRecipe } from "../training/recipe.js";
+import { startRun } from "../training/start-run.js";
+import type { TrainProgress } from "../training/train.js";
+import { checkSupported, collect, deviceOption, interruptSignal, threadsOption } from "./arguments.js";
+import { progressBar } from "./progress-bar.js";
+
+const EXAMPLES = `
+Examples:
+  lingolens train scenes --out runs/scenes
+  lingolens train scenes --set steps=100 --set batchSize=16
+  lingolens train finetune --set data.path=my-pictures --set 'languages=["en","it"]'
+  lingolens train runs/scenes/recipe.json --out runs/again
+
+Recipes: ${Object.keys(recipes).join(", ")}, or the path of a recipe.json. The same command goes on where a stopped
+run ended, bit for bit. In the run folder: metrics.jsonl, checkpoints/, and final/, a model folder.`;
+
+interface Flags {
+  readonly set: readonly string[];
+  readonly resume: string;
+  readonly out?: string;
+  readonly threads?: number;
+  readonly device: string;
+  readonly json?: boolean;
+}
+
+export function trainCommand(): Command {
+  return new Command("train")
+    .description("train a model by a recipe")
+    .argument("<recipe>", `${Object.keys(recipes).join(", ")}, or the path of a recipe.json`)
+    .option("--set <key=value>", "change a value of the recipe; may be repeated", collect, [])
+    .option("--resume <from>", "auto, never, or the path of a checkpoint", "auto")
+    .option("--out <folder>", "run folder (default: runs/<recipe>)")
+    .addOption(threadsOption())
+    .addOption(deviceOption())
+    .option("--json", "print the last step and the model's folder as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(trainByRecipe);
+}
+
+async function trainByRecipe(
+  name: string,
+  { set, resume, out, threads, device, json }: Flags,
+): Promise<void> {
+  checkSupported({ device });
+  const recipe = resolveRecipe(await findRecipe(name), set);
+  const folder = out ?? join("runs", recipe.name);
+  const engine = await createNativeEngine();
+  const show = progressDisplay(recipe);
+  let last: TrainProgress | undefined;
+  try {
+    await startRun(engine, {
+      recipe,
+      out: folder,
+      resume,
+      signal: interruptSignal(),
+      ...(threads !== undefined && { threads }),
+      onStart: ({ step, parameters }) => {
+        const from = step > 0 ? `going on from step ${step}` : "from the start";
+        process.stderr.write(
+          `Training ${recipe.name}, ${(parameters / 1e6).toFixed(1)} M parameters, ${from}, into ${folder}\n`,
+        );
+        show.start(step);
+      },
+      onProgress: (progress) => {
+        last = progress;
+        show.update(progress);
+      },
+    });
+  } finally {
+    show.stop();
+    await engine.close();
+  }
+  const final = join(folder, "final");
+  if (json)
+    process.stdout.write(`${JSON.stringify({ step: recipe.steps, loss: last?.loss, model: final })}\n`);
+  else process.stdout.write(`Done: the model is in ${final}\n`);
+}
+
+async function findRecipe(name: string): Promise<unknown> {
+  const builtIn = recipes[name];
+  if (builtIn) return builtIn;
+  if (!name.endsWith(".json"))
+    throw new LingolensError(
+      "option-unsupported",
+      `There is no recipe "${name}". Recipes: ${Object.keys(recipes).join(", ")}, or the path of a recipe.json.`,
+    );
+  try {
+    return JSON.parse(await readFile(name, "utf8"));
+  } catch (cause) {
+    throw new LingolensError(
+      "config-invalid",
+      `${name} cannot be read as a recipe: ${(cause as Error).message}.`,
+      { cause },
+    );
+  }
+}
+
+interface ProgressDisplay {
+  start(step: number): void;
+  update(progress: TrainProgress): void;
+  stop(): void;
+}
+
+/** A bar on a terminal; elsewhere a line every so often, for logs. */
+function progressDisplay({ steps, logEvery }: Recipe): ProgressDisplay {
+  const bar = progressBar("{bar} {value}/{total}  loss {loss}  {speed} tokens/s  {left} left  {evaluation}");
+  const values = ({ loss, tokensPerSecond, secondsLeft, evaluationLoss }: TrainProgress) => ({
+    loss: loss.toFixed(4),
+    speed: Math.round(tokensPerSecond),
+    left: duration(secondsLeft),
+    evaluation: evaluationLoss === undefined ? "" : `evaluation ${evaluationLoss.toFixed(4)}`,
+  });
+  return {
+    start: (step) => bar?.start(steps, step, { loss: "–", speed: "–", left: "–", evaluation: "" }),
+    update(progress) {
+      if (bar) bar.update(progress.step, values(progress));
+      else if (progress.step % (10 * logEvery) === 0 || progress.step === steps) {
+        const { loss, speed, left, evaluation } = values(progress);
+        process.stderr.write(
+          `step ${progress.step}/${steps}  loss ${loss}  ${speed} tokens/s  ${left} left  ${evaluation}\n`,
+        );
+      }
+    },
+    stop: () => bar?.stop(),
+  };
+}
+
+function duration(seconds: number): string {
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  return seconds >= 60 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds)} s`;
+}

@@ -1,0 +1,22 @@
+import type { RecipeInput } from "../training/recipe.js";
+
+/**
+ * A model that exists, further trained on a dataset folder of one's own (docs/training.md).
+ *
+ *     lingolens train finetune --set data.path=my-pictures --set model.path=DIR --out runs/mine
+ */
+export const finetune: RecipeInput = {
+  name: "finetune",
+  model: { kind: "pretrained", path: "bundled" },
+  data: { kind: "folder", path: "." },
+  languages: ["en", "de", "fr", "es"],
+  steps: 1000,
+  batchSize: 16,
+  gradientAccumulation: 2,
+  // A tenth of what training from nothing takes: what the model knows shall not be washed away.
+  learningRate: 1e-4,
+  warmupSteps: 50,
+  clipNorm: 1,
+  evaluateEvery: 100,
+  checkpointEvery: 200,
+};
