@@ -65,11 +65,7 @@ export function captionCommand(): Command {
         "never",
       ]),
     )
-    .option(
-      "--no-repeat-ngram-size <n>",
-      "no n-gram of so many tokens twice; 0 allows all (default: 0)",
-      integer(0),
-    )
+    .addOption(noRepeatNgramSizeOption())
     .option(
       "--repetition-penalty <x>",
       "above 1, tokens that occurred become less likely (default: 1)",
@@ -94,6 +90,14 @@ export function captionCommand(): Command {
     .option("--json", "the same as --format jsonl")
     .addHelpText("after", EXAMPLES)
     .action(caption);
+}
+
+/** Commander takes "--no-…" for the opposite of a switch unless told otherwise. */
+function noRepeatNgramSizeOption(): Option {
+  const description = "no n-gram of so many tokens twice; 0 allows all (default: 0)";
+  const option = new Option("--no-repeat-ngram-size <n>", description).argParser(integer(0));
+  option.negate = false;
+  return option;
 }
 
 async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
