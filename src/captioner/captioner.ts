@@ -113,6 +113,8 @@ export interface Captioner {
     captions: readonly GivenCaption[],
     options?: Pick<CaptionOptions, "ignoreExif" | "allowPrivate"> & Pick<CallOptions, "signal">,
   ): Promise<CaptionScore[]>;
+  /** The text of ids; of the first ids of a caption, the first part of its text. */
+  decode(tokens: readonly number[]): string;
   /** Frees the model. Idempotent. */
   close(): Promise<void>;
 }
@@ -430,6 +432,10 @@ class LoadedCaptioner implements Captioner {
       const own = (logProbs!.data as Float32Array).subarray(row * length, row * length + tokens.length);
       return { tokens, nll: -own.reduce((sum, logProb) => sum + logProb, 0) / tokens.length };
     });
+  }
+
+  decode(tokens: readonly number[]): string {
+    return this.tokenizer.decode(tokens);
   }
 
   #checkOpen(): void {
