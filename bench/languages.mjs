@@ -14,14 +14,18 @@ import { sceneAt } from "../dist/data/scenes/scene.js";
 import { bundledModelFolder } from "../dist/weights/bundled-model.js";
 import { writeRandomModel } from "./random-model.mjs";
 
-const { values } = parseArgs({ options: { large: { type: "boolean" }, runs: { type: "string", default: "5" } } });
+const { values } = parseArgs({
+  options: { large: { type: "boolean" }, runs: { type: "string", default: "5" } },
+});
 const runs = Number(values.runs);
 const folder = values.large ? await mkdtemp(join(tmpdir(), "lingolens-bench-")) : undefined;
 try {
   const model = folder ? join(folder, "model") : bundledModelFolder;
   if (folder) await writeRandomModel(model);
   const captioner = await loadCaptioner({ model });
-  const picture = renderScene(sceneAt({ split: "test", seed: 1, index: 0, size: captioner.config.vision.imageSize }));
+  const picture = renderScene(
+    sceneAt({ split: "test", seed: 1, index: 0, size: captioner.config.vision.imageSize }),
+  );
   const length = 20;
   const settings = { beams: 4, minLength: length, maxLength: length };
   const timeOf = async (lang) => {
@@ -39,9 +43,13 @@ try {
   }
   const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
   const [one, all] = [median(times.one), median(times.four)];
-  console.log(`${values.large ? "random model of the original's size" : "bundled model"}, ${length} tokens, beam 4, median of ${runs} runs`);
+  console.log(
+    `${values.large ? "random model of the original's size" : "bundled model"}, ${length} tokens, beam 4, median of ${runs} runs`,
+  );
   console.log(`${cpus()[0].model}, ${availableParallelism()} processors`);
-  console.log(`1 language ${one.toFixed(0)} ms, 4 languages ${all.toFixed(0)} ms: ratio ${(all / one).toFixed(2)}`);
+  console.log(
+    `1 language ${one.toFixed(0)} ms, 4 languages ${all.toFixed(0)} ms: ratio ${(all / one).toFixed(2)}`,
+  );
   await captioner.close();
 } finally {
   if (folder) await rm(folder, { recursive: true, force: true });

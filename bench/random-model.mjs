@@ -7,12 +7,27 @@ import { parameterShapes } from "../dist/weights/parameter-shapes.js";
 
 const config = {
   vision: {
-    hiddenSize: 768, layers: 12, heads: 12, intermediateSize: 3072, imageSize: 224, patchSize: 32, channels: 3,
-    layerNormEps: 1e-5, activation: "quick_gelu",
+    hiddenSize: 768,
+    layers: 12,
+    heads: 12,
+    intermediateSize: 3072,
+    imageSize: 224,
+    patchSize: 32,
+    channels: 3,
+    layerNormEps: 1e-5,
+    activation: "quick_gelu",
   },
   decoder: {
-    hiddenSize: 1024, layers: 12, heads: 16, ffnDim: 4096, vocabularySize: 250054, maxPositions: 1024,
-    layerNormEps: 1e-5, activation: "gelu", scaleEmbedding: true, dropout: 0,
+    hiddenSize: 1024,
+    layers: 12,
+    heads: 16,
+    ffnDim: 4096,
+    vocabularySize: 250054,
+    maxPositions: 1024,
+    layerNormEps: 1e-5,
+    activation: "gelu",
+    scaleEmbedding: true,
+    dropout: 0,
   },
   ids: { bos: 0, pad: 1, eos: 2, decoderStart: 2 },
 };
@@ -31,9 +46,15 @@ export async function writeRandomModel(folder) {
   // The bundled tokenizer knows the first ids only.
   parameters.get("final_logits_bias").data.fill(-1e9, 341);
   const names = ["sentencepiece.bpe.model", "tokenizer_config.json"];
-  const files = await Promise.all(names.map(async (name) => [name, await readFile(join(bundledModelFolder, name))]));
+  const files = await Promise.all(
+    names.map(async (name) => [name, await readFile(join(bundledModelFolder, name))]),
+  );
   await writeModelFolder(folder, {
-    config, parameters, tokenizerFiles: new Map(files), preprocessorConfig: {}, generationConfig: {},
+    config,
+    parameters,
+    tokenizerFiles: new Map(files),
+    preprocessorConfig: {},
+    generationConfig: {},
   });
 }
 

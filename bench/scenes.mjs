@@ -13,7 +13,11 @@ import { sceneAt } from "../dist/data/scenes/scene.js";
 import { scoreCaptions } from "../dist/evaluation/caption-scores.js";
 
 const { values } = parseArgs({
-  options: { model: { type: "string" }, count: { type: "string", default: "500" }, json: { type: "boolean" } },
+  options: {
+    model: { type: "string" },
+    count: { type: "string", default: "500" },
+    json: { type: "boolean" },
+  },
 });
 const count = Number(values.count);
 const languages = ["en", "de", "fr", "es"];
@@ -25,7 +29,11 @@ const scenesOf = (split, objects) =>
   Array.from({ length: count }, (_, index) => sceneAt({ split, seed: 1, index, objects, size: imageSize }));
 
 async function describe(scenes, attention = false) {
-  const results = await captioner.caption(scenes.map(renderScene), { lang: languages, batchSize: 16, attention });
+  const results = await captioner.caption(scenes.map(renderScene), {
+    lang: languages,
+    batchSize: 16,
+    attention,
+  });
   return scenes.map((scene, i) =>
     languages.map((language, j) => ({
       language,
@@ -51,7 +59,9 @@ function scores(described) {
 
 /** Mean loss of the captions of other scenes over that of their own. */
 async function shuffledLoss(scenes) {
-  const captions = scenes.map((scene) => languages.map((lang) => ({ lang, caption: sceneCaption(scene, lang).text })));
+  const captions = scenes.map((scene) =>
+    languages.map((lang) => ({ lang, caption: sceneCaption(scene, lang).text })),
+  );
   const mean = async (shift) => {
     let sum = 0;
     let tokens = 0;
@@ -70,7 +80,8 @@ async function shuffledLoss(scenes) {
 /** Share of each patch that a box covers, row by row. */
 function coverage([x, y, width, height]) {
   const overlap = (start, size, cell) =>
-    Math.max(0, Math.min(start + size, (cell + 1) * patchSize) - Math.max(start, cell * patchSize)) / patchSize;
+    Math.max(0, Math.min(start + size, (cell + 1) * patchSize) - Math.max(start, cell * patchSize)) /
+    patchSize;
   return Array.from({ length: grid * grid }, (_, patch) => {
     return overlap(x, width, patch % grid) * overlap(y, height, Math.floor(patch / grid));
   });
@@ -132,7 +143,12 @@ else {
   const row = (name, byLanguage) =>
     console.log(
       name.padEnd(26) +
-        languages.map((language) => `${percent(byLanguage[language].exactMatch)}  ${byLanguage[language].bleu4.toFixed(3)}`).join("  "),
+        languages
+          .map(
+            (language) =>
+              `${percent(byLanguage[language].exactMatch)}  ${byLanguage[language].bleu4.toFixed(3)}`,
+          )
+          .join("  "),
     );
   console.log(`${count} scenes a row; captions right word for word, BLEU-4\n`);
   console.log("".padEnd(26) + languages.map((language) => language.padStart(9).padEnd(16)).join("  "));
@@ -140,7 +156,9 @@ else {
   row("test, all", report.test.all);
   for (const objects of [1, 2, 3]) row(`unseen pairs, ${objects} object(s)`, report.unseenPairs[objects]);
   const { own, shuffled, ratio } = report.shuffled;
-  console.log(`\nloss ${own.toFixed(4)}; with pictures shuffled ${shuffled.toFixed(4)}: ${ratio.toFixed(1)} times`);
+  console.log(
+    `\nloss ${own.toFixed(4)}; with pictures shuffled ${shuffled.toFixed(4)}: ${ratio.toFixed(1)} times`,
+  );
   const { words, inside, chance, pairedT } = report.attention;
   console.log(
     `attention of ${words} colour and shape words inside the object's box: ${percent(inside).trim()}, ` +

@@ -32,7 +32,7 @@ export async function generate(
     const { rows, places: newPlaces } = layOut(active);
     const request = {
       top: Math.max(...active.flat().map(({ width }) => width)),
-      edited: rows.map(({ search, index }) => search.edits[index]!.ids),
+      edited: rows.map(({ edited }) => edited),
     };
     const hypotheses = rows.map(({ search, index }) => search.running[index]!);
     const result =
@@ -56,12 +56,16 @@ interface Row {
   readonly search: Search;
   /** Of the search's running hypotheses. */
   readonly index: number;
+  /** Ids whose scores the search will change. */
+  readonly edited: readonly number[];
 }
 
 /** One row a hypothesis, picture by picture; pictures with fewer get their first again until all have as many. */
 function layOut(active: readonly (readonly Search[])[]): { rows: Row[]; places: Map<Search, number[]> } {
   const perPicture = active.map((all) => {
-    return all.flatMap((search) => search.running.map((_, index): Row => ({ search, index })));
+    return all.flatMap((search) =>
+      search.edits.map(({ ids }, index): Row => ({ search, index, edited: ids })),
+    );
   });
   const captions = Math.max(...perPicture.map((rows) => rows.length));
   const places = new Map<Search, number[]>();
