@@ -14,7 +14,9 @@ const full = loadTokenizer({ sentencePieceModel: await readFile(source) });
 const scenes = ["train", "unseen-pairs"].flatMap((split) =>
   Array.from({ length: 5000 }, (_, index) => sceneAt({ split, seed: 0, index })),
 );
-const texts = SCENE_LANGUAGES.flatMap((language) => scenes.map((scene) => sceneCaption(scene, language).text));
+const texts = SCENE_LANGUAGES.flatMap((language) =>
+  scenes.map((scene) => sceneCaption(scene, language).text),
+);
 const trimmed = trimTokenizer(full, { texts: [...new Set(texts)], languages: SCENE_LANGUAGES });
 await mkdir(out, { recursive: true });
 await writeFile(join(out, "sentencepiece.bpe.model"), trimmed.sentencePieceModel);
