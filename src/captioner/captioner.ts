@@ -5,8 +5,9 @@ import { LingolensError, throwIfCancelled } from "../errors.js";
 import { DecoderSession } from "../generation/decoder-session.js";
 import { generate } from "../generation/generate.js";
 import type { Search } from "../generation/search.js";
+import { runInSlices } from "../image/pausable.js";
 import { loadPicture, type PictureSource } from "../image/picture-source.js";
-import { preprocess } from "../image/preprocess.js";
+import { preprocessing } from "../image/preprocess.js";
 import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
@@ -249,7 +250,8 @@ class LoadedCaptioner implements Captioner {
     try {
       const options = { ignoreExif, fetch: { allowPrivate }, ...(signal && { signal }) };
       const image = await loadPicture(picture.source, options);
-      return { name, pixelValues: preprocess(image, this.#preprocessor).data };
+      const { data } = await runInSlices(preprocessing(image, this.#preprocessor));
+      return { name, pixelValues: data };
     } catch (error) {
       throwIfCancelled(signal);
       if (error instanceof LingolensError) return { name, error };

@@ -4,8 +4,8 @@
  */
 import sharp, { type Metadata, type Sharp } from "sharp";
 import { LingolensError } from "../errors.js";
-import { decodeGif, gifSize } from "./gif.js";
-import { orient } from "./orient.js";
+import { decodingGif, gifSize } from "./gif.js";
+import { runInSlices } from "./pausable.js";
 import type { RgbImage } from "./pixels.js";
 import { cmykToRgb, gray16ToRgb, highBytesToRgb, type Samples } from "./samples.js";
 import { type ImageFormat, sniff } from "./sniff.js";
@@ -38,14 +38,14 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
   try {
     if (format === "GIF") {
       refuseAbove(maxPixels, gifSize(bytes), name);
-      return decodeGif(bytes);
+      return await runInSlices(decodingGif(bytes));
     }
     // As in PIL, damage and truncation are errors, and what libvips calls a warning is not.
     const file = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false });
     const header = await file.metadata();
     refuseAbove(maxPixels, header, name);
-    const image = await decodeWithSharp(file, header, format === "PNG" && pngHasGrayWithAlpha(bytes));
-    return options.ignoreExif && format !== "TIFF" ? image : orient(image, header.orientation ?? 1);
+    const upright = options.ignoreExif && format !== "TIFF" ? file : file.autoOrient();
+    return await decodeWithSharp(upright, header, format === "PNG" && pngHasGrayWithAlpha(bytes));
   } catch (error) {
     if (error instanceof LingolensError && error.code !== "unreadable-image") throw error;
     const reason = error instanceof Error ? error.message.trim().split("\n", 1)[0] : String(error);
@@ -87,13 +87,13 @@ async function decodeWithSharp(file: Sharp, header: Metadata, grayWithAlpha: boo
   switch (header.space) {
     case "cmyk":
       // Without both colour spaces named, libvips would convert through a colour profile.
-      return cmykToRgb(await read(file.pipelineColourspace("cmyk").toColourspace("cmyk")));
+      return runInSlices(cmykToRgb(await read(file.pipelineColourspace("cmyk").toColourspace("cmyk"))));
     case "grey16": {
       const gray = await read(file.removeAlpha().toColourspace("grey16"), "ushort");
-      return grayWithAlpha ? highBytesToRgb(gray) : gray16ToRgb(gray);
+      return runInSlices(grayWithAlpha ? highBytesToRgb(gray) : gray16ToRgb(gray));
     }
     case "rgb16":
-      return highBytesToRgb(await read(file.removeAlpha().toColourspace("rgb16"), "ushort"));
+      return runInSlices(highBytesToRgb(await read(file.removeAlpha().toColourspace("rgb16"), "ushort")));
     default: {
       const { width, height, channels, data } = await read(file.removeAlpha());
       if (channels === 3) return { width, height, data };

@@ -4,6 +4,7 @@
  * Format: GIF89a specification, W3C, 1990.
  */
 import { LingolensError } from "../errors.js";
+import type { Pausable } from "./pausable.js";
 import type { RgbImage } from "./pixels.js";
 
 /** The frame's place on the screen and where its compressed indices start. */
@@ -28,9 +29,9 @@ export function gifSize(bytes: Uint8Array): { width: number; height: number } {
 }
 
 /** @throws {LingolensError} `unreadable-image` for a file that is damaged or cut short. */
-export function decodeGif(bytes: Uint8Array): RgbImage {
+export function* decodingGif(bytes: Uint8Array): Pausable<RgbImage> {
   const frame = readFirstFrame(bytes);
-  const indices = decompress(bytes, frame.dataOffset, frame.frameWidth * frame.frameHeight);
+  const indices = yield* decompressing(bytes, frame.dataOffset, frame.frameWidth * frame.frameHeight);
   const { width, height, palette } = frame;
 
   const colours = new Uint8Array(256 * 3);
@@ -38,10 +39,11 @@ export function decodeGif(bytes: Uint8Array): RgbImage {
   colours.set(palette);
   const data = new Uint8Array(width * height * 3);
   const [red, green, blue] = colours.subarray(frame.background * 3);
-  for (let i = 0; i < data.length; i += 3) {
-    data[i] = red!;
-    data[i + 1] = green!;
-    data[i + 2] = blue!;
+  const backgroundRow = new Uint8Array(width * 3);
+  for (let i = 0; i < backgroundRow.length; i += 3) backgroundRow.set([red!, green!, blue!], i);
+  for (let y = 0; y < height; y++) {
+    data.set(backgroundRow, y * width * 3);
+    yield;
   }
 
   let from = 0;
@@ -53,6 +55,7 @@ export function decodeGif(bytes: Uint8Array): RgbImage {
       data[to++] = colours[colour + 1]!;
       data[to++] = colours[colour + 2]!;
     }
+    yield;
   }
   return { width, height, data };
 }
@@ -126,8 +129,10 @@ function* rowOrder({ frameHeight, interlaced }: GifFrame): Generator<number> {
   }
 }
 
+const CODES_BETWEEN_PAUSES = 500;
+
 /** LZW with codes of growing width, lowest bit first: `count` palette indices. */
-function decompress(bytes: Uint8Array, offset: number, count: number): Uint8Array {
+function* decompressing(bytes: Uint8Array, offset: number, count: number): Pausable<Uint8Array> {
   const minimumBits = bytes[offset] ?? fail("the GIF is cut short");
   if (minimumBits < 1 || minimumBits > 8)
     fail(`the LZW code size is ${minimumBits}, where 1 to 8 are possible`);
@@ -150,7 +155,12 @@ function decompress(bytes: Uint8Array, offset: number, count: number): Uint8Arra
   let bits = minimumBits + 1;
   let next = clear + 2;
   let previous = -1;
+  let untilPause = CODES_BETWEEN_PAUSES;
   while (written < count) {
+    if (--untilPause === 0) {
+      yield;
+      untilPause = CODES_BETWEEN_PAUSES;
+    }
     const code = nextCode(bits);
     if (code === clear) {
       bits = minimumBits + 1;

@@ -2,6 +2,7 @@
  * Pillow's bicubic resize, byte for byte (src/libImaging/Resample.c, 8-bit path): an antialiasing filter that
  * widens with the reduction, fixed-point weights, a horizontal pass rounded to bytes, then a vertical one.
  */
+import { type Pausable, runAtOnce } from "./pausable.js";
 import type { RgbImage } from "./pixels.js";
 
 /** 8 bits for the sample and 2 of headroom, because bicubic weights overshoot. */
@@ -31,13 +32,18 @@ export interface ResizeOptions {
 
 /** Resizes with Pillow's `Resampling.BICUBIC`. An axis whose length does not change is copied, as Pillow does. */
 export function resizeBicubic(image: RgbImage, options: ResizeOptions): RgbImage {
+  return runAtOnce(resizing(image, options));
+}
+
+/** As `resizeBicubic`, with a pause after every row. */
+export function* resizing(image: RgbImage, options: ResizeOptions): Pausable<RgbImage> {
   const { width, height } = options;
   const { left, top, ...size } = options.window ?? { left: 0, top: 0, width, height };
   if (image.height > 100 * image.width && height < image.height && width !== image.width) {
     // Pillow's exception, made for speed: a tall strip that gets shorter goes through the vertical pass first.
     const window = { left: 0, top, width: image.width, height: size.height };
-    const shorter = resizeBicubic(image, { width: image.width, height, window });
-    return resizeBicubic(shorter, { width, height: size.height, window: { ...size, left, top: 0 } });
+    const shorter = yield* resizing(image, { width: image.width, height, window });
+    return yield* resizing(shorter, { width, height: size.height, window: { ...size, left, top: 0 } });
   }
   const columns = filterTaps(image.width, width, left, size.width);
   const rows = filterTaps(image.height, height, top, size.height);
@@ -45,8 +51,20 @@ export function resizeBicubic(image: RgbImage, options: ResizeOptions): RgbImage
   // Only the source rows that some output row reads go through the horizontal pass.
   const firstRow = rows.starts[0]!;
   const endRow = rows.starts[size.height - 1]! + rows.counts[size.height - 1]!;
-  const across = filterRows(image, columns, firstRow, endRow);
-  return { ...size, data: filterColumns(across, size.width, rows, firstRow) };
+  const rowBytes = size.width * 3;
+  const across = new Uint8ClampedArray((endRow - firstRow) * rowBytes);
+  for (let y = firstRow; y < endRow; y++) {
+    filterRow(image, y, columns, across.subarray((y - firstRow) * rowBytes));
+    yield;
+  }
+  const data = new Uint8ClampedArray(size.height * rowBytes);
+  const sums = new Int32Array(rowBytes);
+  for (let i = 0; i < size.height; i++) {
+    filterColumns(across.subarray((rows.starts[i]! - firstRow) * rowBytes), rows, i, sums);
+    for (let x = 0; x < rowBytes; x++) data[i * rowBytes + x] = sums[x]! >> PRECISION_BITS;
+    yield;
+  }
+  return { ...size, data: new Uint8Array(data.buffer) };
 }
 
 /** For each output position: the input positions it reads and their fixed-point weights. */
@@ -110,59 +128,36 @@ function bicubic(x: number): number {
   return 0;
 }
 
-/** The horizontal pass over source rows `firstRow` to `endRow - 1`: bytes [endRow - firstRow, outputs, RGB]. */
-function filterRows(
-  image: RgbImage,
-  columns: FilterTaps,
-  firstRow: number,
-  endRow: number,
-): Uint8ClampedArray {
+/** The horizontal pass over source row `y`: as many RGB bytes as there are taps' outputs, written to `out`. */
+function filterRow(image: RgbImage, y: number, columns: FilterTaps, out: Uint8ClampedArray): void {
   const { starts, counts, weights, stride } = columns;
   const source = image.data;
-  const width = starts.length;
-  const out = new Uint8ClampedArray((endRow - firstRow) * width * 3);
   let to = 0;
-  for (let y = firstRow; y < endRow; y++) {
-    for (let i = 0; i < width; i++) {
-      let from = (y * image.width + starts[i]!) * 3;
-      let red = HALF;
-      let green = HALF;
-      let blue = HALF;
-      for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
-        const weight = weights[w]!;
-        red += source[from]! * weight;
-        green += source[from + 1]! * weight;
-        blue += source[from + 2]! * weight;
-        from += 3;
-      }
-      out[to++] = red >> PRECISION_BITS;
-      out[to++] = green >> PRECISION_BITS;
-      out[to++] = blue >> PRECISION_BITS;
-    }
-  }
-  return out;
-}
-
-/** The vertical pass over `rows`, whose first row is source row `firstRow`: bytes [outputs, width, RGB]. */
-function filterColumns(
-  source: Uint8ClampedArray,
-  width: number,
-  rows: FilterTaps,
-  firstRow: number,
-): Uint8Array {
-  const { starts, counts, weights, stride } = rows;
-  const height = starts.length;
-  const rowBytes = width * 3;
-  const out = new Uint8ClampedArray(height * rowBytes);
-  const sums = new Int32Array(rowBytes);
-  for (let i = 0; i < height; i++) {
-    sums.fill(HALF);
-    let from = (starts[i]! - firstRow) * rowBytes;
+  for (let i = 0; i < starts.length; i++) {
+    let from = (y * image.width + starts[i]!) * 3;
+    let red = HALF;
+    let green = HALF;
+    let blue = HALF;
     for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
       const weight = weights[w]!;
-      for (let x = 0; x < rowBytes; x++) sums[x]! += source[from++]! * weight;
+      red += source[from]! * weight;
+      green += source[from + 1]! * weight;
+      blue += source[from + 2]! * weight;
+      from += 3;
     }
-    for (let x = 0; x < rowBytes; x++) out[i * rowBytes + x] = sums[x]! >> PRECISION_BITS;
+    out[to++] = red >> PRECISION_BITS;
+    out[to++] = green >> PRECISION_BITS;
+    out[to++] = blue >> PRECISION_BITS;
   }
-  return new Uint8Array(out.buffer);
+}
+
+/** The vertical pass for output row `i`: fixed-point sums over the rows that it reads, of which `source` starts with the first. */
+function filterColumns(source: Uint8ClampedArray, rows: FilterTaps, i: number, sums: Int32Array): void {
+  const { counts, weights, stride } = rows;
+  sums.fill(HALF);
+  let from = 0;
+  for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
+    const weight = weights[w]!;
+    for (let x = 0; x < sums.length; x++) sums[x]! += source[from++]! * weight;
+  }
 }
