@@ -8,9 +8,13 @@ async function importsOf(file: string, seen = new Map<string, string[]>()): Prom
   const source = await readFile(file, "utf8");
   const statements = source.matchAll(/^(?:import|export)\s+(?!type\b)[^;]*?from\s+"([^"]+)"/gm);
   const modules = [...statements].map(([, module]) => module!);
-  seen.set(file, modules.filter((module) => !module.startsWith(".")));
+  seen.set(
+    file,
+    modules.filter((module) => !module.startsWith(".")),
+  );
   for (const module of modules)
-    if (module.startsWith(".")) await importsOf(fileURLToPath(new URL(module.replace(/\.js$/, ".ts"), `file://${file}`)), seen);
+    if (module.startsWith("."))
+      await importsOf(fileURLToPath(new URL(module.replace(/\.js$/, ".ts"), `file://${file}`)), seen);
   return seen;
 }
 

@@ -15,7 +15,7 @@ const sequence = fc.array(fc.nat(4), { minLength: 1, maxLength: 12 });
 
 describe("editsAfter", () => {
   it("changes nothing unless told", () => {
-    fc.assert(fc.property(sequence, (tokens) => expect(editsAfter(tokens, free).ids).toEqual([])));
+    fc.assert(fc.property(sequence, (tokens) => editsAfter(tokens, free).ids.length === 0));
   });
 
   it("bans exactly the tokens that would repeat an n-gram", () => {
