@@ -32,6 +32,12 @@ for (const command of [
 /** Errors that say that the command was put wrongly, not that something failed. */
 const USAGE_CODES = ["option-unsupported", "unknown-language", "config-invalid"];
 
+// Whoever reads the output may have seen enough, such as `head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT.ok);
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -23,9 +23,9 @@ export const scenes: RecipeInput = {
     tokenizer: "bundled",
   },
   // One object first: colours and kinds are learnt before relations ask for them.
-  data: { kind: "scenes", twoObjectsFrom: 500, threeObjectsFrom: 1500 },
+  data: { kind: "scenes", twoObjectsFrom: 300, threeObjectsFrom: 1500 },
   languages: ["en", "de", "fr", "es"],
-  steps: 20_000,
+  steps: 8_000,
   batchSize: 32,
   // Eight pictures at a time stay in the processor's caches: half as fast again as all at once.
   workers: 2,
@@ -37,7 +37,7 @@ export const scenes: RecipeInput = {
   clipNorm: 1,
   maxLength: 64,
   evaluateEvery: 500,
-  evaluateCount: 384,
+  evaluateCount: 192,
   checkpointEvery: 500,
   keepCheckpoints: 3,
 };
