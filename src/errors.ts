@@ -40,5 +40,6 @@ export class LingolensError extends Error {
 
 /** Throws the typed `cancelled` error once the signal has been aborted; to be called between steps of long work. */
 export function throwIfCancelled(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new LingolensError("cancelled", "The operation was cancelled.", { cause: signal.reason });
+  if (signal?.aborted)
+    throw new LingolensError("cancelled", "The operation was cancelled.", { cause: signal.reason });
 }

@@ -241,11 +241,16 @@ export async function writeModelFiles(folder: string, contents: ModelFolderConte
   await writeJson("preprocessor_config.json", contents.preprocessorConfig);
   for (const [name, bytes] of tokenizerFiles) {
     if (!isFileName(name)) {
-      throw new LingolensError("option-unsupported", `Expected a file name for the tokenizer, got "${name}".`);
+      throw new LingolensError(
+        "option-unsupported",
+        `Expected a file name for the tokenizer, got "${name}".`,
+      );
     }
     await writeFile(join(folder, name), bytes);
   }
-  const tensors = [...parameters].map(([name, { shape, data }]) => [name, stored(shape, data, dtype)] as const);
+  const tensors = [...parameters].map(
+    ([name, { shape, data }]) => [name, stored(shape, data, dtype)] as const,
+  );
   await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
 }
 
