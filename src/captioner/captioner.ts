@@ -237,6 +237,7 @@ class LoadedCaptioner implements Captioner {
       }
     } finally {
       await upcoming?.catch(() => {});
+      await batches.return();
     }
   }
 
@@ -272,7 +273,9 @@ class LoadedCaptioner implements Captioner {
     const searches = pictures.map(() =>
       languages.map((lang) => searchFor(settings, this.tokenizer.languageId(lang))),
     );
-    const [prefill, step] = await Promise.all([this.programs.get("prefill"), this.programs.get("step")]);
+    // One after the other: building a program takes the event loop for a while.
+    const prefill = await this.programs.get("prefill");
+    const step = await this.programs.get("step");
     const session = new DecoderSession({ prefill, step }, this.config, cross);
     await generate(session, searches, {
       ...(signal && { signal }),
@@ -394,6 +397,14 @@ class LoadedCaptioner implements Captioner {
     const { channels, imageSize } = this.config.vision;
     const rows = decoderInputIds.length;
     const length = decoderInputIds[0]?.length ?? 0;
+    const { vocabularySize, maxPositions } = this.config.decoder;
+    const fits = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < vocabularySize;
+    if (length > maxPositions || !decoderInputIds.every((ids) => ids.length === length && ids.every(fits)))
+      throw new LingolensError(
+        "shape-mismatch",
+        `decoderInputIds: expected rows of one length, at most ${maxPositions}, of ids below ${vocabularySize}; ` +
+          `got ${rows} rows, the first of ${length} ids.`,
+      );
     const program = await this.programs.get("logits");
     const { logits } = await program.run({
       pixelValues: { dtype: "float32", shape: [rows, channels, imageSize, imageSize], data: pixelValues },

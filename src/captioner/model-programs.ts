@@ -63,6 +63,7 @@ export class ModelPrograms {
   }
 
   async #compile(name: ProgramName): Promise<CompiledProgram> {
+    await new Promise(setImmediate); // Whoever waits for the event loop goes first.
     const outputs = OUTPUTS[name](this.folder.config);
     const size = [...this.folder.weights.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),

@@ -24,6 +24,13 @@ export function searchSettings(
     eosId: ids.eos,
     bannedSequences: options.suppress.flatMap((text) => spellings(text, tokenizer)),
     ...(typeof forcedEos === "number" && { forcedEosId: forcedEos }),
+    // Pieces can spell a phrase in more ways than those, so the text is looked at, too.
+    ...(options.suppress.length > 0 && {
+      rejects: (tokens: readonly number[]) => {
+        const text = tokenizer.decode(tokens);
+        return options.suppress.some((phrase) => text.includes(phrase));
+      },
+    }),
     temperature: options.temperature ?? 1,
     topK: Math.min((options.topK ?? 50) || decoder.vocabularySize, decoder.vocabularySize),
     topP: options.topP ?? 1,

@@ -1,5 +1,5 @@
 import { rankCandidates, type StepResult } from "./candidates.js";
-import { type Constraints, type Edits, editsAfter, forcedAfter } from "./constraints.js";
+import { type Constraints, type Edits, editsAfter, forcedAfter, SPARE_CANDIDATES } from "./constraints.js";
 import type { GeneratedSequence, Hypothesis, Search } from "./search.js";
 
 export interface BeamSearchOptions extends Constraints {
@@ -30,7 +30,7 @@ export class BeamSearch implements Search {
 
   constructor(private readonly options: BeamSearchOptions) {
     // Twice as many as beams: if all of them ended here, there would still be enough to go on with.
-    this.width = 2 * options.beams;
+    this.width = 2 * options.beams + (options.rejects ? SPARE_CANDIDATES : 0);
     this.running = [{ tokens: options.prompt, parent: 0, sum: 0 }];
     const first = forcedAfter(options.prompt, options);
     if (first !== undefined) this.#select([{ tokens: [...options.prompt, first], parent: 0, sum: 0 }]);
@@ -45,11 +45,12 @@ export class BeamSearch implements Search {
       const forced = forcedAfter(tokens, this.options);
       if (forced !== undefined) return [{ tokens: [...tokens, forced], parent, sum }];
       return rankCandidates(result, rows[parent]!, editsAfter(tokens, this.options), "logProbs")
-        .slice(0, this.width)
         .filter(({ score }) => score > Number.NEGATIVE_INFINITY)
+        .filter(({ id }) => !this.options.rejects?.([...tokens, id]))
+        .slice(0, 2 * this.options.beams)
         .map(({ id, score }) => ({ tokens: [...tokens, id], parent, sum: sum + score }));
     });
-    this.#select(candidates.sort((a, b) => b.sum - a.sum).slice(0, this.width));
+    this.#select(candidates.sort((a, b) => b.sum - a.sum).slice(0, 2 * this.options.beams));
   }
 
   /** Puts candidates, best first, among the finished or the running. */

@@ -13,17 +13,25 @@ export interface Constraints {
   readonly eosId: number;
   /** The start token, or a prompt that begins with it. */
   readonly prompt: readonly number[];
-  /** The token after the prompt, such as the language's. It costs nothing. Default: the model's choice. */
+  /**
+   * The token after the start token, such as the language's. It costs nothing; a prompt that is longer has taken its
+   * place already. Default: the model's choice.
+   */
   readonly forcedFirst?: number;
   /** The last token of a result that reaches `maxLength`. It costs nothing. Default: the model's choice. */
   readonly forcedEosId?: number;
+  /** Whether a caption may not become this. Default: all may be. */
+  readonly rejects?: (tokens: readonly number[]) => boolean;
 }
+
+/** How many candidates more are looked at where some may be rejected. */
+export const SPARE_CANDIDATES = 32;
 
 /** The token that must follow `tokens`, if there is one. */
 export function forcedAfter(tokens: readonly number[], constraints: Constraints): number | undefined {
-  const { maxLength, prompt, forcedFirst, forcedEosId } = constraints;
+  const { maxLength, forcedFirst, forcedEosId } = constraints;
   if (forcedEosId !== undefined && tokens.length === maxLength - 1) return forcedEosId;
-  return tokens.length === prompt.length ? forcedFirst : undefined;
+  return tokens.length === 1 ? forcedFirst : undefined;
 }
 
 /** Changes to the scores of one row's next token. */

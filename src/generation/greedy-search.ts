@@ -1,5 +1,5 @@
 import { rankCandidates, type StepResult } from "./candidates.js";
-import { type Constraints, type Edits, editsAfter, forcedAfter } from "./constraints.js";
+import { type Constraints, type Edits, editsAfter, forcedAfter, SPARE_CANDIDATES } from "./constraints.js";
 import type { GeneratedSequence, Hypothesis, Search } from "./search.js";
 
 export interface GreedySearchOptions extends Constraints {
@@ -9,13 +9,14 @@ export interface GreedySearchOptions extends Constraints {
 
 /** The likeliest token at every step. Edits act on raw logits, as Hugging Face's greedy search has it. */
 export class GreedySearch implements Search {
-  readonly width = 1;
+  readonly width: number;
   running: readonly Hypothesis[];
   #tokens: readonly number[];
   #sum = 0;
 
   constructor(private readonly options: GreedySearchOptions) {
-    const { prompt, maxLength } = options;
+    const { prompt, maxLength, rejects } = options;
+    this.width = 1 + (rejects ? SPARE_CANDIDATES : 0);
     const first = forcedAfter(prompt, options);
     this.#tokens = first === undefined ? prompt : [...prompt, first];
     this.running = this.#tokens.length < maxLength ? [{ tokens: this.#tokens, parent: 0 }] : [];
@@ -27,7 +28,9 @@ export class GreedySearch implements Search {
 
   advance(result: StepResult, rows: readonly number[]): void {
     const { maxLength, eosId } = this.options;
-    const best = rankCandidates(result, rows[0]!, editsAfter(this.#tokens, this.options), "logits")[0]!;
+    const candidates = rankCandidates(result, rows[0]!, editsAfter(this.#tokens, this.options), "logits");
+    const best =
+      candidates.find(({ id }) => !this.options.rejects?.([...this.#tokens, id])) ?? candidates[0]!;
     const forced = forcedAfter(this.#tokens, this.options);
     const { id, logProb } = forced === undefined ? best : { id: forced, logProb: 0 };
     this.#tokens = [...this.#tokens, id];

@@ -49,7 +49,8 @@ export class Sampling implements Search {
       const forced = forcedAfter(tokens, this.options);
       if (forced !== undefined) return { tokens: [...tokens, forced], parent, sum, random };
       const candidates = rankCandidates(result, rows[parent]!, editsAfter(tokens, this.options), "logits");
-      const { id, logProb } = this.#draw(candidates, random());
+      const allowed = candidates.filter(({ id }) => !this.options.rejects?.([...tokens, id]));
+      const { id, logProb } = this.#draw(allowed.length > 0 ? allowed : candidates, random());
       return { tokens: [...tokens, id], parent, sum: sum + logProb, random };
     });
     this.running = this.#keepRunning(next);
