@@ -38,9 +38,13 @@ export const decoderStartOption = (): Option =>
     integer(0),
   );
 export const deviceOption = (): Option =>
-  new Option("--device <device>", "where to compute").choices(["cpu", "webgpu", "cuda"]).default("cpu");
+  new Option("--device <device>", "where to compute; only the CPU so far")
+    .choices(["cpu", "webgpu", "cuda"])
+    .default("cpu");
 export const dtypeOption = (): Option =>
-  new Option("--dtype <type>", "numbers to compute with").choices(["fp32", "int8"]).default("fp32");
+  new Option("--dtype <type>", "numbers to compute with; only fp32 so far")
+    .choices(["fp32", "int8"])
+    .default("fp32");
 
 /** Refuses the devices and number types that are planned but not there. */
 export function checkSupported({ device, dtype }: { device?: string; dtype?: string }): void {

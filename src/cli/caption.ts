@@ -1,7 +1,8 @@
+import { addAbortSignal } from "node:stream";
 import { Command, Option } from "commander";
 import { type CaptionResult, loadCaptioner, type NamedPicture } from "../captioner/captioner.js";
 import type { CaptionOptions } from "../captioner/options.js";
-import { LingolensError } from "../errors.js";
+import { LingolensError, throwIfCancelled } from "../errors.js";
 import { expandInputs } from "../image/expand-inputs.js";
 import {
   checkSupported,
@@ -48,22 +49,17 @@ export function captionCommand(): Command {
     .description("describe pictures")
     .argument("<picture...>", "files, folders, patterns, http(s) URLs, or - for standard input")
     .addOption(modelOption())
-    .option(
-      "--lang <codes>",
-      'languages, such as en,de,fr,es or en_XX; "all" that the model was trained for',
-      list,
-      ["en"],
-    )
+    .addOption(languagesOption())
     .option("--beams <n>", "hypotheses of the beam search; 1 is greedy (default: 4)", integer(1))
     .option("--max-length <n>", "longest caption in tokens, start token counted (default: 64)", integer(1))
     .option("--min-length <n>", "shortest caption in tokens, start token counted (default: 0)", integer(0))
     .option("--length-penalty <x>", "above 0 favours longer captions (default: 1)", decimal)
     .addOption(
-      new Option("--early-stopping <when>", "when a beam search stops (default: false)").choices([
-        "true",
-        "false",
-        "never",
-      ]),
+      new Option(
+        "--early-stopping <when>",
+        "stop a beam search when as many captions as beams have ended (true), when no better one is likely (false) " +
+          "or possible (never) (default: false)",
+      ).choices(["true", "false", "never"]),
     )
     .addOption(noRepeatNgramSizeOption())
     .option(
@@ -90,6 +86,12 @@ export function captionCommand(): Command {
     .option("--json", "the same as --format jsonl")
     .addHelpText("after", EXAMPLES)
     .action(caption);
+}
+
+/** Shows its default as one writes it. */
+function languagesOption(): Option {
+  const description = 'languages, such as en,de,fr,es or en_XX; "all" that the model was trained for';
+  return new Option("--lang <codes>", description).argParser(list).default(["en"], "en");
 }
 
 /** Commander takes "--no-…" for the opposite of a switch unless told otherwise. */
@@ -121,8 +123,11 @@ async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
   });
   try {
     if (model === undefined) process.stderr.write(BUNDLED_NOTE);
+    // Standard input may never end; an interrupt does not wait for it.
+    if (inputs.includes("-")) addAbortSignal(signal, process.stdin);
     const pictures: NamedPicture[] = [];
     for await (const picture of expandInputs(inputs)) pictures.push(picture);
+    throwIfCancelled(signal);
     const write = captionWriter(json ? "jsonl" : format, process.stdout);
     const bar =
       pictures.length > 1 && !process.stdout.isTTY

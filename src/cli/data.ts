@@ -8,7 +8,9 @@ import { progressBar } from "./progress-bar.js";
 const EXAMPLES = `
 Examples:
   lingolens data scenes --count 500 --seed 1 --split test --out scenes-test
-  lingolens data scenes --count 2000 --seed 7 --lang it,pt --out scenes-it-pt
+  lingolens data scenes --count 2000 --seed 7 --lang it,pt --out scenes-it-pt`;
+
+const SCENES_HELP = `${EXAMPLES}
 
 Splits: test states a combination of kinds, colours and relation that training never shows; unseen-pairs shows
 shapes in colours that training never shows them in. The same command writes the same bytes.`;
@@ -30,12 +32,11 @@ export function dataCommand(): Command {
     .requiredOption("--count <n>", "pictures", integer(1))
     .option("--seed <n>", "another seed draws other scenes", integer(0), 0)
     .addOption(new Option("--split <split>", "what the scenes may show").choices(SPLITS).default("train"))
-    .option("--lang <codes>", `languages of the captions, of ${SCENE_LANGUAGES.join(", ")}`, list, [
-      "en",
-      "de",
-      "fr",
-      "es",
-    ])
+    .addOption(
+      new Option("--lang <codes>", `languages of the captions, of ${SCENE_LANGUAGES.join(", ")}`)
+        .argParser(list)
+        .default(["en", "de", "fr", "es"], "en,de,fr,es"),
+    )
     .addOption(
       new Option("--objects <n>", "shapes in every picture (default: 1 to 3, in test 2 or 3)").choices([
         "1",
@@ -46,9 +47,12 @@ export function dataCommand(): Command {
     .option("--size <pixels>", "width and height", integer(32), 96)
     .requiredOption("--out <folder>", "new folder for captions.jsonl and images/")
     .option("--json", "print a summary as JSON")
-    .addHelpText("after", EXAMPLES)
+    .addHelpText("after", SCENES_HELP)
     .action(writeScenesFolder);
-  return new Command("data").description("make and prepare datasets").addCommand(scenes);
+  return new Command("data")
+    .description("make and prepare datasets")
+    .addCommand(scenes)
+    .addHelpText("after", EXAMPLES);
 }
 
 async function writeScenesFolder({ objects, lang, json, ...flags }: Flags): Promise<void> {

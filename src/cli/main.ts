@@ -14,10 +14,22 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
+const EXAMPLES = `
+Examples:
+  lingolens caption photo.jpg --lang en,de,fr,es
+  lingolens data scenes --count 500 --seed 1 --split test --out scenes-test
+  lingolens evaluate --data scenes-test
+  lingolens train scenes --out runs/scenes
+  lingolens caption --help
+
+Results go to stdout, notes, progress and errors to stderr. Exit code: 0 all well, 1 some input failed (each is named),
+2 wrong use, 130 interrupted.`;
+
 const program = new Command("lingolens")
   .description("Describes pictures in many languages, and trains the model that does.")
   .version(version)
   .showHelpAfterError("(add --help for what there is)")
+  .addHelpText("after", EXAMPLES)
   .exitOverride();
 for (const command of [
   captionCommand,

@@ -19,10 +19,12 @@ import {
 
 const EXAMPLES = `
 Examples:
+  echo '{"image":"photo.jpg","lang":"en","caption":"a red circle"}' > captions.jsonl
+  lingolens score --data captions.jsonl
   lingolens score --model DIR --data captions.jsonl --json
 
 Each line of the file is {"image":…,"lang":…,"caption":…}; a picture's path counts from the file's folder. The
-result adds "tokens" ([lang] caption </s>) and "nll", their mean negative log-likelihood.`;
+result adds "tokens" ([lang] caption </s>) and "nll", their mean negative log-likelihood: lower is likelier.`;
 
 interface Flags {
   readonly model?: string;

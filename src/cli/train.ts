@@ -17,11 +17,12 @@ Examples:
   lingolens train finetune --set data.path=my-pictures --set 'languages=["en","it"]'
   lingolens train runs/scenes/recipe.json --out runs/again
 
-Recipes: ${Object.keys(recipes).join(", ")}, or the path of a recipe.json. The same command goes on where a stopped
-run ended, bit for bit. In the run folder: metrics.jsonl, checkpoints/, and final/, a model folder.`;
+--set takes the keys of a recipe (docs/training.md): steps, batchSize, learningRate, seed, checkpointEvery, …; keys
+within others are written with a dot. The same command goes on where a stopped run ended, bit for bit. In the run
+folder: recipe.json, metrics.jsonl, checkpoints/, and final/, a model folder.`;
 
 interface Flags {
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
   readonly resume: string;
   readonly out?: string;
   readonly threads?: number;
@@ -33,7 +34,7 @@ export function trainCommand(): Command {
   return new Command("train")
     .description("train a model by a recipe")
     .argument("<recipe>", `${Object.keys(recipes).join(", ")}, or the path of a recipe.json`)
-    .option("--set <key=value>", "change a value of the recipe; may be repeated", collect, [])
+    .option("--set <key=value>", "change a value of the recipe; may be repeated", collect)
     .option("--resume <from>", "auto, never, or the path of a checkpoint", "auto")
     .option("--out <folder>", "run folder (default: runs/<recipe>)")
     .addOption(threadsOption())
@@ -48,7 +49,7 @@ async function trainByRecipe(
   { set, resume, out, threads, device, json }: Flags,
 ): Promise<void> {
   checkSupported({ device });
-  const recipe = resolveRecipe(await findRecipe(name), set);
+  const recipe = resolveRecipe(await findRecipe(name), set ?? []);
   const folder = out ?? join("runs", recipe.name);
   const engine = await createNativeEngine();
   const show = progressDisplay(recipe);
