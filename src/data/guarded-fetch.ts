@@ -138,7 +138,7 @@ function refusal(host: string, addresses: string): FetchError {
   return new FetchError(
     "address-refused",
     `${shorten(host)} is not fetched: its address (${shorten(addresses) || "none"}) is not on the public Internet. ` +
-      "Private addresses have to be allowed explicitly.",
+      "To fetch from private addresses too, give --allow-private (allowPrivate in the library).",
   );
 }
 
