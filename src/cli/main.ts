@@ -39,7 +39,14 @@ for (const command of [
   tokenizeCommand,
   dataCommand,
 ])
-  program.addCommand(command().copyInheritedSettings(program));
+  program.addCommand(inheriting(command(), program));
+
+/** A command within another exits and reports as the program does too. */
+function inheriting(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const sub of command.commands) inheriting(sub, command);
+  return command;
+}
 
 /** Errors that say that the command was put wrongly, not that something failed. */
 const USAGE_CODES = ["option-unsupported", "unknown-language", "config-invalid"];

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
+import { didYouMean } from "../nearest-name.js";
 import { recipes } from "../recipes/index.js";
 import { type Recipe, resolveRecipe } from "../training/recipe.js";
 import { startRun } from "../training/start-run.js";
@@ -89,7 +90,8 @@ async function findRecipe(name: string): Promise<unknown> {
   if (!name.endsWith(".json"))
     throw new LingolensError(
       "option-unsupported",
-      `There is no recipe "${name}". Recipes: ${Object.keys(recipes).join(", ")}, or the path of a recipe.json.`,
+      `There is no recipe "${name}".${didYouMean(name, Object.keys(recipes))} Recipes: ` +
+        `${Object.keys(recipes).join(", ")}, or the path of a recipe.json.`,
     );
   try {
     return JSON.parse(await readFile(name, "utf8"));

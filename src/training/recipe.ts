@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { LingolensError } from "../errors.js";
+import { didYouMean } from "../nearest-name.js";
 
 const count = z.int().positive();
 const fraction = z.number().min(0).lt(1);
@@ -41,11 +42,14 @@ const datasetFolder = z.strictObject({
   validation: z.string().optional(),
 });
 
+const MODELS = [newModel, pretrainedModel] as const;
+const DATA = [generatedScenes, datasetFolder] as const;
+
 /** Everything that a training run depends on. A run folder's `recipe.json` is one, with every default filled in. */
 export const recipeSchema = z.strictObject({
   name: z.string(),
-  model: z.discriminatedUnion("kind", [newModel, pretrainedModel]),
-  data: z.discriminatedUnion("kind", [generatedScenes, datasetFolder]),
+  model: z.discriminatedUnion("kind", MODELS),
+  data: z.discriminatedUnion("kind", DATA),
   /** ISO codes. A picture is encoded once and its captions in all of them are learnt together. */
   languages: z.array(z.string()).min(1),
   /** Optimiser steps. */
@@ -104,12 +108,25 @@ export function resolveRecipe(input: unknown, changes: readonly string[] = []): 
     return parsed.data;
   }
   const [issue] = parsed.error.issues;
-  if (issue?.code === "unrecognized_keys")
-    throw new LingolensError(
-      "option-unsupported",
-      `A recipe has no key "${[...issue.path, issue.keys[0]].join(".")}". Its keys: ${Object.keys(recipeSchema.shape).join(", ")}.`,
-    );
+  if (issue?.code === "unrecognized_keys") throw unknownKey(issue.keys[0]!, issue.path[0], recipe);
   throw new LingolensError("config-invalid", `Recipe, ${issue!.path.join(".")}: ${issue!.message}.`);
+}
+
+/** @param section "model" or "data" for a key in there */
+function unknownKey(
+  key: string,
+  section: PropertyKey | undefined,
+  recipe: Record<string, unknown>,
+): LingolensError {
+  const kinds = section === "model" ? MODELS : section === "data" ? DATA : [];
+  const kind = (recipe[section as string] as { kind?: string } | undefined)?.kind;
+  const part = kinds.find(({ shape }) => shape.kind.value === kind);
+  const keys = Object.keys((part ?? recipeSchema).shape);
+  const owner = part ? `A recipe's ${String(section)} of kind "${kind}"` : "A recipe";
+  return new LingolensError(
+    "option-unsupported",
+    `${owner} has no key "${key}".${didYouMean(key, keys)} Its keys: ${keys.join(", ")}.`,
+  );
 }
 
 function applyChange(recipe: Record<string, unknown>, change: string): void {
@@ -119,16 +136,16 @@ function applyChange(recipe: Record<string, unknown>, change: string): void {
   const last = keys.pop()!;
   let target = recipe;
   for (const key of keys) {
-    if (!Object.hasOwn(target, key) || typeof target[key] !== "object" || target[key] === null)
-      target[key] = {};
+    const within = Object.hasOwn(target, key) ? target[key] : undefined;
+    if (typeof within !== "object" || within === null) setOwn(target, key, {});
     target = target[key] as Record<string, unknown>;
   }
-  Object.defineProperty(target, last, {
-    value: parseValue(value!),
-    enumerable: true,
-    writable: true,
-    configurable: true,
-  });
+  setOwn(target, last, parseValue(value!));
+}
+
+/** Assigns, `__proto__` like any other key, so that it is refused and not swallowed. */
+function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 /** JSON where it is JSON, text otherwise: `--set languages=["en","it"]`, `--set data.path=photos`. */
