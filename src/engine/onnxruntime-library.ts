@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { LingolensError } from "../errors.js";
+import { userCacheFolder } from "../user-cache.js";
 import { fetchLibrary } from "./fetch-library.js";
 import {
   type Machine,
@@ -79,15 +79,12 @@ export function cacheFolder(
   { platform, arch }: Pick<Machine, "platform" | "arch">,
   environment: NodeJS.ProcessEnv = process.env,
 ): string {
-  const home = homedir();
-  const platformsOwn =
-    platform === "win32"
-      ? environment.LOCALAPPDATA || join(home, "AppData", "Local")
-      : platform === "darwin"
-        ? join(home, "Library", "Caches")
-        : join(home, ".cache");
-  const caches = environment.XDG_CACHE_HOME || platformsOwn;
-  return join(caches, "lingolens", "onnxruntime", ONNXRUNTIME_VERSION, `${platform}-${arch}`);
+  return join(
+    userCacheFolder(platform, environment),
+    "onnxruntime",
+    ONNXRUNTIME_VERSION,
+    `${platform}-${arch}`,
+  );
 }
 
 function toStderr(line: string): void {

@@ -49,7 +49,7 @@ export interface ModelFolder {
   readonly weights: ReadonlyMap<string, Weight>;
 }
 
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES = [
   "sentencepiece.bpe.model",
   "tokenizer.json",
   "tokenizer_config.json",
