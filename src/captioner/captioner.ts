@@ -1,13 +1,8 @@
-import type { HostTensors } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
-import { LingolensError, throwIfCancelled } from "../errors.js";
-import { DecoderSession } from "../generation/decoder-session.js";
-import { generate } from "../generation/generate.js";
+import { LingolensError } from "../errors.js";
 import type { Search } from "../generation/search.js";
-import { runInSlices } from "../image/pausable.js";
-import { loadPicture, type PictureSource } from "../image/picture-source.js";
-import { preprocessing } from "../image/preprocess.js";
+import type { PictureSource } from "../image/picture-source.js";
 import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
@@ -15,10 +10,14 @@ import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
+import { type Caption, Describer, positions } from "./describer.js";
 import { type ModelLanguages, modelLanguages, resolveLanguages } from "./languages.js";
 import { ModelPrograms } from "./model-programs.js";
-import { type CaptionOptions, type ResolvedCaptionOptions, resolveCaptionOptions } from "./options.js";
-import { searchFor, searchSettings } from "./searches.js";
+import { type CaptionOptions, resolveCaptionOptions } from "./options.js";
+import { type NamedPicture, type PreparedPicture, preparePicture } from "./prepare-picture.js";
+
+export type { Caption } from "./describer.js";
+export type { NamedPicture } from "./prepare-picture.js";
 
 export interface LoadOptions {
   /** Model folder. Default: the model that comes with lingolens, which knows drawn scenes only. */
@@ -27,20 +26,6 @@ export interface LoadOptions {
   readonly threads?: number;
   /** The token that captions start from. Default: the model's. */
   readonly decoderStart?: number;
-}
-
-/** One caption. */
-export interface Caption {
-  readonly text: string;
-  /** Hugging Face's `sequences_scores`: sum of log-probabilities over length^lengthPenalty. */
-  readonly score: number;
-  /** Ids, from the start token on. */
-  readonly tokens: readonly number[];
-  /**
-   * For every token after the start token, its cross-attention over the picture's positions (the class position,
-   * then the patches row by row), averaged over layers and heads. With the option `attention`.
-   */
-  readonly attention?: readonly (readonly number[])[];
 }
 
 /** What came of one picture in one language, or why nothing did. */
@@ -53,11 +38,6 @@ export interface CallOptions {
   /** Called when pictures are done. */
   readonly onProgress?: (progress: { readonly done: number; readonly total?: number }) => void;
 }
-
-/** A picture with the name that results carry, or what is wrong with it already. */
-export type NamedPicture =
-  | { readonly name: string; readonly source: PictureSource }
-  | { readonly name: string; readonly error: LingolensError };
 
 /** A caption while it grows. */
 export interface StreamedCaption {
@@ -151,17 +131,19 @@ function withDecoderStart(config: CaptionerConfig, decoderStart = config.ids.dec
 class LoadedCaptioner implements Captioner {
   readonly #languages: ModelLanguages;
   readonly #preprocessor: PreprocessorConfig;
+  readonly #describer: Describer;
   #closed = false;
 
   constructor(
     private readonly engine: Engine,
-    private readonly folder: ModelFolder,
+    folder: ModelFolder,
     readonly config: CaptionerConfig,
     private readonly tokenizer: Mbart50Tokenizer,
     private readonly programs: ModelPrograms,
   ) {
     this.#languages = modelLanguages(tokenizer, folder.generationConfig);
     this.#preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
+    this.#describer = new Describer(programs, config, tokenizer, folder.generationConfig);
   }
 
   get languages(): readonly string[] {
@@ -204,26 +186,30 @@ class LoadedCaptioner implements Captioner {
     const languages = resolveLanguages(resolved.lang, this.#languages);
     let done = 0;
     // The next pictures are read and prepared while these are described.
-    let upcoming: Promise<Prepared[]> | undefined;
+    let upcoming: Promise<PreparedPicture[]> | undefined;
     const batches = inBatches(pictures, resolved.batchSize);
-    const prepareNext = async (): Promise<Prepared[] | undefined> => {
+    const prepareNext = async (): Promise<PreparedPicture[] | undefined> => {
       const { value, done: ended } = await batches.next();
       return ended
         ? undefined
-        : Promise.all((value as NamedPicture[]).map((one) => this.#prepare(one, resolved, signal)));
+        : Promise.all(
+            (value as NamedPicture[]).map((one) => preparePicture(one, this.#preprocessor, resolved, signal)),
+          );
     };
-    upcoming = prepareNext() as Promise<Prepared[]>;
+    upcoming = prepareNext() as Promise<PreparedPicture[]>;
     try {
       for (;;) {
-        const batch: Prepared[] | undefined = await upcoming;
+        const batch: PreparedPicture[] | undefined = await upcoming;
         if (!batch) return;
-        upcoming = prepareNext() as Promise<Prepared[]>;
+        upcoming = prepareNext() as Promise<PreparedPicture[]>;
         upcoming.catch(() => {});
         const failed = throwing && batch.find((one) => "error" in one);
         if (failed && "error" in failed) throw failed.error;
         const readable = batch.flatMap((one) => ("pixelValues" in one ? [one] : []));
         const captions =
-          readable.length > 0 ? await this.#describe(readable, languages, resolved, signal) : [];
+          readable.length > 0
+            ? await this.#describer.describe(readable, languages, resolved, { ...(signal && { signal }) })
+            : [];
         for (const one of batch) {
           const { name } = one;
           if ("error" in one)
@@ -241,110 +227,6 @@ class LoadedCaptioner implements Captioner {
     }
   }
 
-  async #prepare(
-    picture: NamedPicture,
-    { ignoreExif, allowPrivate }: Pick<ResolvedCaptionOptions, "ignoreExif" | "allowPrivate">,
-    signal?: AbortSignal,
-  ): Promise<Prepared> {
-    const { name } = picture;
-    if ("error" in picture) return picture;
-    try {
-      const options = { ignoreExif, fetch: { allowPrivate }, ...(signal && { signal }) };
-      const image = await loadPicture(picture.source, options);
-      const { data } = await runInSlices(preprocessing(image, this.#preprocessor));
-      return { name, pixelValues: data };
-    } catch (error) {
-      throwIfCancelled(signal);
-      if (error instanceof LingolensError) return { name, error };
-      throw error;
-    }
-  }
-
-  /** Captions per picture and language. */
-  async #describe(
-    pictures: readonly { readonly pixelValues: Float32Array }[],
-    languages: readonly string[],
-    options: ResolvedCaptionOptions,
-    signal?: AbortSignal,
-    onStep?: (searches: readonly (readonly Search[])[]) => void,
-  ): Promise<Caption[][][]> {
-    const cross = await this.#encode(pictures);
-    const settings = searchSettings(options, this.config, this.tokenizer, this.folder.generationConfig);
-    const searches = pictures.map(() =>
-      languages.map((lang) => searchFor(settings, this.tokenizer.languageId(lang))),
-    );
-    // One after the other: building a program takes the event loop for a while.
-    const prefill = await this.programs.get("prefill");
-    const step = await this.programs.get("step");
-    const session = new DecoderSession({ prefill, step }, this.config, cross);
-    await generate(session, searches, {
-      ...(signal && { signal }),
-      ...(onStep && { onStep: () => onStep(searches) }),
-    });
-
-    const found = searches.map((row) => row.map((search) => search.results()));
-    const attention = options.attention
-      ? await this.#attention(
-          cross,
-          found.map((row) => row.flat().map(({ tokens }) => tokens)),
-        )
-      : undefined;
-    return found.map((row, picture) => {
-      let place = 0;
-      return row.map((sequences) =>
-        sequences.map(({ tokens, score }) => {
-          const text = this.tokenizer.decode(tokens);
-          const looked = attention && { attention: attention[picture]![place++]! };
-          return { text, score, tokens, ...looked };
-        }),
-      );
-    });
-  }
-
-  async #encode(pictures: readonly { readonly pixelValues: Float32Array }[]): Promise<HostTensors> {
-    const { channels, imageSize } = this.config.vision;
-    const pixels = channels * imageSize * imageSize;
-    const data = new Float32Array(pictures.length * pixels);
-    pictures.forEach(({ pixelValues }, i) => {
-      data.set(pixelValues, i * pixels);
-    });
-    const encode = await this.programs.get("encode");
-    const shape = [pictures.length, channels, imageSize, imageSize];
-    return encode.run({ pixelValues: { dtype: "float32", shape, data } });
-  }
-
-  /** One more pass over the finished captions, which is cheaper than keeping the attention of all that were tried. */
-  async #attention(
-    cross: HostTensors,
-    sequences: readonly (readonly (readonly number[])[])[],
-  ): Promise<number[][][][]> {
-    const captions = Math.max(...sequences.map((row) => row.length));
-    const length = Math.max(...sequences.flat().map((tokens) => tokens.length - 1));
-    const ids = new BigInt64Array(sequences.length * captions * length).fill(BigInt(this.config.ids.pad));
-    sequences.forEach((row, picture) => {
-      row.forEach((tokens, caption) => {
-        const start = (picture * captions + caption) * length;
-        for (let t = 0; t + 1 < tokens.length; t++) ids[start + t] = BigInt(tokens[t]!);
-      });
-    });
-    const program = await this.programs.get("attention");
-    const { attention } = await program.run({
-      ...cross,
-      decoderInputIds: { dtype: "int64", shape: [sequences.length, captions, length], data: ids },
-      positions: positions(length),
-    });
-    const width = attention!.shape.at(-1)!;
-    const data = attention!.data as Float32Array;
-    return sequences.map((row, picture) =>
-      row.map((tokens, caption) =>
-        Array.from({ length: tokens.length - 1 }, (_, t) => {
-          const start = ((picture * captions + caption) * length + t) * width;
-          return Array.from(data.subarray(start, start + width));
-        }),
-      ),
-    );
-  }
-
   async *stream(
     image: PictureSource,
     { signal, onProgress: _, ...options }: CaptionOptions & CallOptions = {},
@@ -352,7 +234,12 @@ class LoadedCaptioner implements Captioner {
     this.#checkOpen();
     const resolved = resolveCaptionOptions(options);
     const languages = resolveLanguages(resolved.lang, this.#languages);
-    const prepared = await this.#prepare({ name: "#1", source: image }, resolved, signal);
+    const prepared = await preparePicture(
+      { name: "#1", source: image },
+      this.#preprocessor,
+      resolved,
+      signal,
+    );
     if ("error" in prepared) throw prepared.error;
 
     const stop = new AbortController();
@@ -368,10 +255,12 @@ class LoadedCaptioner implements Captioner {
     };
     const signals = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
     let finished = false;
-    const describing = this.#describe([prepared], languages, resolved, signals, onStep).finally(() => {
-      finished = true;
-      wake();
-    });
+    const describing = this.#describer
+      .describe([prepared], languages, resolved, { signal: signals, onStep })
+      .finally(() => {
+        finished = true;
+        wake();
+      });
     describing.catch(() => {});
     try {
       while (!finished || waiting.length > 0) {
@@ -430,14 +319,19 @@ class LoadedCaptioner implements Captioner {
       const [language] = resolveLanguages([lang], this.#languages);
       return this.tokenizer.encode(caption, language!, { maxLength: maxPositions });
     });
-    const prepared = await this.#prepare({ name: "#1", source: image }, { ignoreExif, allowPrivate }, signal);
+    const prepared = await preparePicture(
+      { name: "#1", source: image },
+      this.#preprocessor,
+      { ignoreExif, allowPrivate },
+      signal,
+    );
     if ("error" in prepared) throw prepared.error;
     const { pixelValues: _, ...batch } = makeBatch(
       [{ ...prepared, captions: labels }],
       this.config,
       maxPositions,
     );
-    const cross = await this.#encode([prepared]);
+    const cross = await this.#describer.encode([prepared]);
     const program = await this.programs.get("score");
     const { logProbs } = await program.run({ ...cross, ...batch });
     const length = logProbs!.shape.at(-1)!;
@@ -463,10 +357,6 @@ class LoadedCaptioner implements Captioner {
   }
 }
 
-type Prepared =
-  | { readonly name: string; readonly pixelValues: Float32Array }
-  | { readonly name: string; readonly error: LingolensError };
-
 async function* inBatches<T>(
   items: AsyncIterable<T> | Iterable<T>,
   size: number,
@@ -480,8 +370,4 @@ async function* inBatches<T>(
     }
   }
   if (batch.length > 0) yield batch;
-}
-
-function positions(length: number): HostTensors[string] {
-  return { dtype: "int64", shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(i)) };
 }

@@ -4,19 +4,17 @@ import type { Engine } from "../engine/engine.js";
 import type { Program, WeightLocation } from "../graph/index.js";
 import {
   attentionOutputs,
+  decodeOutputs,
   encodeOutputs,
   logitsOutputs,
-  prefillOutputs,
   scoreOutputs,
-  stepOutputs,
 } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
 import type { ModelFolder } from "../weights/model-folder.js";
 
 const OUTPUTS = {
   encode: encodeOutputs,
-  prefill: prefillOutputs,
-  step: stepOutputs,
+  decode: decodeOutputs,
   attention: attentionOutputs,
   logits: logitsOutputs,
   score: (config: CaptionerConfig) => scoreOutputs(config, "cross"),

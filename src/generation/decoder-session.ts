@@ -1,126 +1,106 @@
-import { allocate, type CompiledProgram, type HostTensors } from "../engine/compile.js";
+import type { CompiledProgram, HostTensors } from "../engine/compile.js";
 import type { HostTensor } from "../engine/engine.js";
 import type { CaptionerConfig } from "../model/config.js";
 import type { StepResult } from "./candidates.js";
+import { KeyValueCache } from "./key-value-cache.js";
 
-export interface DecoderPrograms {
-  /** Compiled `prefillOutputs`. */
-  readonly prefill: CompiledProgram;
-  /** Compiled `stepOutputs`. */
-  readonly step: CompiledProgram;
+/** A hypothesis to be continued. */
+export interface Continuation {
+  /** Its tokens that the decoder has not seen: of the first step the prompt, later one. */
+  readonly tokens: readonly number[];
+  /** Which of its search's hypotheses in the step before it continues. Of no meaning in the first step. */
+  readonly parent: number;
 }
 
-/** What is asked of the next tokens of a step's rows. */
+/** What is asked of the next tokens. */
 export interface NextTokenRequest {
   /** How many of the largest logits. */
   readonly top: number;
-  /** Per row, the ids whose logits are wanted whatever their rank. */
+  /** Per hypothesis, the ids whose logits are wanted whatever their rank. */
   readonly edited: readonly (readonly number[])[];
 }
 
 /**
- * Runs the decoder token by token over the captions of some pictures, with the keys and values of all tokens so
- * far. Rows stand picture by picture, as many for each.
+ * Runs the decoder token by token for the searches of some pictures, as many for each. Searches stand picture by
+ * picture, each in a row of its own; one that is finished has no hypotheses.
  */
 export class DecoderSession {
-  #past: Readonly<Record<string, HostTensor>> = {};
+  readonly #cache: KeyValueCache;
+  /** Per row and hypothesis of the last step, the slots of its tokens. */
+  #pasts: readonly (readonly (readonly number[])[])[];
+  /** Tokens so far of every hypothesis. */
   #length = 0;
-  /** Two sets of memory for keys and values: a step reads one and writes the other. */
-  readonly #arenas = [new KeyValueArena(), new KeyValueArena()];
-  #turn = 0;
+  /** Memory for the new keys and values, which every step fills anew. */
+  readonly #own: Record<string, Float32Array> = {};
 
-  /** @param cross `cross.N.key`, `cross.N.value` [pictures, heads, positions, headSize] */
+  /**
+   * @param program compiled `decodeOutputs`
+   * @param cross `cross.N.key`, `cross.N.value` [pictures, heads, positions, headSize]
+   * @param searches of each picture
+   */
   constructor(
-    private readonly programs: DecoderPrograms,
+    private readonly program: CompiledProgram,
     private readonly config: CaptionerConfig,
     private cross: HostTensors,
-  ) {}
-
-  get pictures(): number {
-    return Object.values(this.cross)[0]!.shape[0]!;
-  }
-
-  /** @param prompts of every row, all of one length */
-  async prefill(prompts: readonly (readonly number[])[], request: NextTokenRequest): Promise<StepResult> {
-    return this.#run(this.programs.prefill, prompts, {}, request);
+    searches: number,
+  ) {
+    const rows = this.#pictures * searches;
+    this.#cache = new KeyValueCache(config.decoder, rows);
+    this.#pasts = Array.from({ length: rows }, () => []);
   }
 
   /**
-   * @param ids the newest token of every row
-   * @param parents the row of the step before that each row continues
+   * @param rows the hypotheses of every search, all with as many new tokens
+   * @returns a row a hypothesis, in the same order
    */
   async step(
-    ids: readonly number[],
-    parents: readonly number[],
-    request: NextTokenRequest,
-  ): Promise<StepResult> {
-    const shape = [this.pictures, parents.length / this.pictures];
-    const feeds = { ...this.#past, parents: int64(shape, parents) };
-    return this.#run(
-      this.programs.step,
-      ids.map((id) => [id]),
-      feeds,
-      request,
-    );
-  }
-
-  /** Forgets pictures whose captions are finished. The rows of the next step are of these pictures, in this order. */
-  keepPictures(kept: readonly number[]): void {
-    if (kept.length === this.pictures) return;
-    this.cross = Object.fromEntries(
-      Object.entries(this.cross).map(([name, { dtype, shape, data }]) => {
-        const size = data.length / shape[0]!;
-        const rows = allocate(dtype, kept.length * size) as Float32Array;
-        kept.forEach((picture, i) => {
-          rows.set((data as Float32Array).subarray(picture * size, (picture + 1) * size), i * size);
-        });
-        return [name, { dtype, shape: [kept.length, ...shape.slice(1)], data: rows }];
-      }),
-    );
-  }
-
-  async #run(
-    program: CompiledProgram,
-    ids: readonly (readonly number[])[],
-    feeds: HostTensors,
+    rows: readonly (readonly Continuation[])[],
     { top, edited }: NextTokenRequest,
   ): Promise<StepResult> {
-    const rows = ids.length;
-    const captions = rows / this.pictures;
-    const length = ids[0]!.length;
-    const edits = Math.max(0, ...edited.map((list) => list.length));
-    const vocabulary = this.config.decoder.vocabularySize;
-    const editedIds = new BigInt64Array(rows * edits);
-    edited.forEach((list, row) => {
-      list.forEach((id, i) => {
-        editedIds[row * edits + i] = BigInt(id);
-      });
-    });
+    const hypotheses = Math.max(...rows.map((row) => row.length));
+    const each = rows.find((row) => row.length > 0)![0]!.tokens.length;
+    const length = hypotheses * each;
+    const pasts = rows.map((row, r) => row.map(({ parent }) => this.#pasts[r]![parent] ?? []));
+    const seen = this.#makeRoom(pasts, length);
 
-    // The memory that holds the past is read by this step, so the other set is written.
-    this.#turn = 1 - this.#turn;
-    const arena = this.#arenas[this.#turn]!;
-    const k = Math.min(top + edits, vocabulary);
-    const results = await program.run(
+    const { vocabularySize, hiddenSize } = this.config.decoder;
+    const edits = Math.max(0, ...edited.map((ids) => ids.length));
+    const k = Math.min(top + edits, vocabularySize);
+    const sizes = [this.#pictures, rows.length / this.#pictures, length];
+    this.#reserve(rows.length * length * hiddenSize);
+    const results = await this.program.run(
       {
         ...this.cross,
-        ...feeds,
-        ids: int64([this.pictures, captions, length], ids.flat()),
+        ...this.#cache.feeds(),
+        ids: int64(
+          sizes,
+          padded(
+            rows.map((row) => row.flatMap(({ tokens }) => tokens)),
+            length,
+            this.config.ids.pad,
+          ),
+        ),
         positions: int64(
           [length],
-          Array.from({ length }, (_, i) => this.#length + i),
+          Array.from({ length }, (_, i) => this.#length + (i % each)),
         ),
-        k: { dtype: "int64", shape: [k], data: new BigInt64Array(k) },
-        edited: { dtype: "int64", shape: [this.pictures, captions, edits], data: editedIds },
+        bias: this.#bias(seen, each, length),
+        wanted: int64(
+          [edited.length],
+          rows.flatMap((row, r) => row.map((_, h) => r * length + (h + 1) * each - 1)),
+        ),
+        k: int64([k], Array(k).fill(0)),
+        edited: int64([edited.length, edits], padded(edited, edits, 0)),
       },
-      arena.memory(this.config, rows, this.#length + length),
+      this.#own,
     );
-    this.#length += length;
-    this.#past = Object.fromEntries(
-      Object.entries(results).flatMap(([name, tensor]) => {
-        return name.startsWith("present.") ? [[name.replace("present", "past"), tensor]] : [];
-      }),
+
+    const first = this.#cache.used;
+    this.#cache.append(results, length);
+    this.#pasts = seen.map((row) =>
+      row.map((slots, h) => [...slots, ...Array.from({ length: each }, (_, i) => first + h * each + i)]),
     );
+    this.#length += each;
     const floats = (name: string): Float32Array => results[name]!.data as Float32Array;
     return {
       logSumExp: floats("logSumExp"),
@@ -129,27 +109,83 @@ export class DecoderSession {
       editedLogits: floats("editedLogits"),
     };
   }
-}
 
-/** Memory for the keys and values of all layers, which grows by blocks of positions. */
-class KeyValueArena {
-  #memory: Record<string, Float32Array> = {};
-  #capacity = 0;
+  /**
+   * Forgets the others.
+   * @param pictures which pictures go on
+   * @param rows which searches, as many for each of these pictures
+   */
+  keep(pictures: readonly number[], rows: readonly number[]): void {
+    const needed = rows.map((row) => neededSlots(this.#pasts[row]!));
+    this.#cache.rebuild(rows, needed, 0);
+    this.#pasts = rows.map((row, r) => renumber(this.#pasts[row]!, needed[r]!));
+    if (pictures.length === this.#pictures) return;
+    this.cross = Object.fromEntries(
+      Object.entries(this.cross).map(([name, { shape, data }]) => {
+        const size = data.length / shape[0]!;
+        const kept = new Float32Array(pictures.length * size);
+        pictures.forEach((picture, i) => {
+          kept.set((data as Float32Array).subarray(picture * size, (picture + 1) * size), i * size);
+        });
+        return [name, { dtype: "float32", shape: [pictures.length, ...shape.slice(1)], data: kept }];
+      }),
+    );
+  }
 
-  memory({ decoder }: CaptionerConfig, rows: number, length: number): Record<string, Float32Array> {
-    const needed = rows * length * decoder.hiddenSize;
-    if (needed > this.#capacity) {
-      this.#capacity = rows * Math.ceil((length + 1) / BLOCK) * BLOCK * decoder.hiddenSize;
-      for (let layer = 0; layer < decoder.layers; layer++)
-        for (const part of ["key", "value"])
-          this.#memory[`present.${layer}.${part}`] = new Float32Array(this.#capacity);
-    }
-    return this.#memory;
+  get #pictures(): number {
+    return Object.values(this.cross)[0]!.shape[0]!;
+  }
+
+  /** Where the cache is full, the slots that these hypotheses do not need are given up; the slots that they have then. */
+  #makeRoom(pasts: readonly (readonly (readonly number[])[])[], length: number): typeof pasts {
+    if (this.#cache.used + length <= this.#cache.capacity) return pasts;
+    const needed = pasts.map(neededSlots);
+    this.#cache.rebuild([...pasts.keys()], needed, length);
+    return pasts.map((row, r) => renumber(row, needed[r]!));
+  }
+
+  /** Memory for `own.N.*`, as the program will fill it. */
+  #reserve(size: number): void {
+    if ((this.#own["own.0.key"]?.length ?? 0) >= size) return;
+    for (let layer = 0; layer < this.config.decoder.layers; layer++)
+      for (const part of ["key", "value"]) this.#own[`own.${layer}.${part}`] = new Float32Array(size);
+  }
+
+  /** A token sees the slots of its hypothesis' past and the new tokens of its hypothesis up to itself. */
+  #bias(seen: readonly (readonly (readonly number[])[])[], each: number, length: number): HostTensor {
+    const { capacity } = this.#cache;
+    const width = capacity + length;
+    const data = new Float32Array(seen.length * length * width).fill(UNSEEN);
+    seen.forEach((row, r) => {
+      row.forEach((slots, h) => {
+        for (let i = 0; i < each; i++) {
+          const start = (r * length + h * each + i) * width;
+          for (const slot of slots) data[start + slot] = 0;
+          const own = start + capacity + h * each;
+          data.fill(0, own, own + i + 1);
+        }
+      });
+    });
+    return { dtype: "float32", shape: [seen.length, length, width], data };
   }
 }
 
-/** Positions by which memory grows. */
-const BLOCK = 16;
+const UNSEEN = -1e9;
+
+/** The slots of any of these, ascending. */
+function neededSlots(pasts: readonly (readonly number[])[]): number[] {
+  return [...new Set(pasts.flat())].sort((a, b) => a - b);
+}
+
+function renumber(pasts: readonly (readonly number[])[], needed: readonly number[]): number[][] {
+  const places = new Map(needed.map((slot, i) => [slot, i]));
+  return pasts.map((slots) => slots.map((slot) => places.get(slot)!));
+}
+
+/** Lists one behind the other, each made as long as `length`. */
+function padded(lists: readonly (readonly number[])[], length: number, filler: number): number[] {
+  return lists.flatMap((list) => [...list, ...Array<number>(length - list.length).fill(filler)]);
+}
 
 function int64(shape: readonly number[], values: readonly number[]): HostTensor {
   return { dtype: "int64", shape, data: BigInt64Array.from(values, BigInt) };

@@ -1,5 +1,5 @@
 import { throwIfCancelled } from "../errors.js";
-import type { DecoderSession } from "./decoder-session.js";
+import type { Continuation, DecoderSession } from "./decoder-session.js";
 import type { Search } from "./search.js";
 
 export interface GenerateOptions {
@@ -10,6 +10,7 @@ export interface GenerateOptions {
 
 /**
  * Runs the searches of several pictures side by side, one batch a step, until all are done.
+ * @param session for as many searches a picture as there are here
  * @param searches per picture of the session, one for each language; their prompts have one length
  */
 export async function generate(
@@ -17,63 +18,71 @@ export async function generate(
   searches: readonly (readonly Search[])[],
   { signal, onStep }: GenerateOptions = {},
 ): Promise<void> {
-  const isRunning = (search: Search): boolean => search.running.length > 0;
-  /** Where the hypotheses of each search stood in the last step's rows. */
-  let places = new Map<Search, number[]>();
-  /** The searches of each picture that the session still holds. */
-  let active = searches.map((all) => [...all]);
+  /** The searches by the session's rows; a row may be left over. */
+  let rows: (Search | undefined)[] = searches.flat();
+  let pictures = searches.length;
 
-  while (active.some((all) => all.some(isRunning))) {
+  for (let first = true; rows.some(isRunning); first = false) {
     throwIfCancelled(signal);
-    const kept = [...active.keys()].filter((picture) => active[picture]!.some(isRunning));
-    session.keepPictures(kept);
-    active = kept.map((picture) => active[picture]!.filter(isRunning));
+    const smaller = withoutFinished(rows, pictures);
+    if (smaller) {
+      session.keep(smaller.pictures, smaller.rows);
+      rows = smaller.rows.map((row) => (isRunning(rows[row]) ? rows[row] : undefined));
+      pictures = smaller.pictures.length;
+    }
 
-    const { rows, places: newPlaces } = layOut(active);
-    const request = {
-      top: Math.max(...active.flat().map(({ width }) => width)),
-      edited: rows.map(({ edited }) => edited),
-    };
-    const hypotheses = rows.map(({ search, index }) => search.running[index]!);
-    const result =
-      places.size === 0
-        ? await session.prefill(
-            hypotheses.map(({ tokens }) => tokens),
-            request,
-          )
-        : await session.step(
-            hypotheses.map(({ tokens }) => tokens.at(-1)!),
-            rows.map(({ search, index }) => places.get(search)![search.running[index]!.parent]!),
-            request,
-          );
-    for (const [search, at] of newPlaces) search.advance(result, at);
-    places = newPlaces;
+    const running = rows.filter(isRunning) as Search[];
+    const result = await session.step(
+      rows.map((search) =>
+        (search?.running ?? []).map((hypothesis): Continuation => {
+          const { tokens, parent } = hypothesis;
+          return { tokens: first ? tokens : tokens.slice(-1), parent };
+        }),
+      ),
+      {
+        top: Math.max(...running.map(({ width }) => width)),
+        edited: running.flatMap(({ edits }) => edits.map(({ ids }) => ids)),
+      },
+    );
+    let place = 0;
+    for (const search of running)
+      search.advance(
+        result,
+        search.running.map(() => place++),
+      );
     onStep?.();
   }
 }
 
-interface Row {
-  readonly search: Search;
-  /** Of the search's running hypotheses. */
-  readonly index: number;
-  /** Ids whose scores the search will change. */
-  readonly edited: readonly number[];
+function isRunning(search: Search | undefined): boolean {
+  return search !== undefined && search.running.length > 0;
 }
 
-/** One row a hypothesis, picture by picture; pictures with fewer get their first again until all have as many. */
-function layOut(active: readonly (readonly Search[])[]): { rows: Row[]; places: Map<Search, number[]> } {
-  const perPicture = active.map((all) => {
-    return all.flatMap((search) =>
-      search.edits.map(({ ids }, index): Row => ({ search, index, edited: ids })),
-    );
+/**
+ * The rows that are left without finished pictures and searches, as many for each picture; undefined where that would
+ * not spare enough to be worth the move.
+ */
+function withoutFinished(
+  rows: readonly (Search | undefined)[],
+  pictures: number,
+): { pictures: number[]; rows: number[] } | undefined {
+  const each = rows.length / pictures;
+  const own = Array.from({ length: pictures }, (_, picture) => {
+    const all = Array.from({ length: each }, (_, i) => picture * each + i);
+    return { picture, running: all.filter((row) => isRunning(rows[row])), all };
   });
-  const captions = Math.max(...perPicture.map((rows) => rows.length));
-  const places = new Map<Search, number[]>();
-  const rows = perPicture.flatMap((own, picture) => {
-    own.forEach(({ search }, i) => {
-      places.set(search, [...(places.get(search) ?? []), picture * captions + i]);
-    });
-    return [...own, ...Array<Row>(captions - own.length).fill(own[0]!)];
-  });
-  return { rows, places };
+  const left = own.filter(({ running }) => running.length > 0);
+  const most = Math.max(...left.map(({ running }) => running.length));
+  if (left.length * most > rows.length * WORTH_MOVING) return undefined;
+  return {
+    pictures: left.map(({ picture }) => picture),
+    // A picture with fewer keeps finished ones for company.
+    rows: left.flatMap(({ running, all }) => {
+      const idle = all.filter((row) => !running.includes(row));
+      return [...running, ...idle].slice(0, most);
+    }),
+  };
 }
+
+/** Share of the rows below which they are moved together. */
+const WORTH_MOVING = 0.75;

@@ -12,6 +12,7 @@ import {
   type OnnxAttribute,
   parameterOp,
   type Tensor,
+  type TensorType,
   topologicalOrder,
 } from "./tensor.js";
 
@@ -77,7 +78,7 @@ export function encodeProgram(program: Program, options: EncodeOptions = {}): En
     if (node.op === inputOp || node.op === parameterOp) {
       const { name } = node.attributes as Named;
       const weight = node.op === parameterOp ? options.weights?.get(name) : undefined;
-      if (weight) names.set(type, graph.externalInitializer(name, type.shape as number[], weight));
+      if (weight) names.set(type, graph.externalInitializer(name, type, weight));
       else {
         if (inputNames.includes(name))
           throw new LingolensError("shape-mismatch", `Two inputs of the program are called "${name}".`);
@@ -237,9 +238,9 @@ class GraphWriter implements Emitter {
     return name;
   }
 
-  /** A weight in a file. It is widened to float32 when the program is compiled. */
-  externalInitializer(name: string, shape: readonly number[], weight: WeightLocation): string {
-    const tensor = this.#tensor(name, weight.dtype, shape);
+  /** A weight in a file. Stored as another type than the graph's, it is converted when the program is compiled. */
+  externalInitializer(name: string, { dtype, shape }: TensorType, weight: WeightLocation): string {
+    const tensor = this.#tensor(name, weight.dtype, shape as number[]);
     const place = { location: weight.file, offset: weight.offset, length: weight.byteLength };
     for (const [key, value] of Object.entries(place)) {
       const entry = tensor.tag(FIELD.tensor.externalData, BYTES).fork();
@@ -251,8 +252,8 @@ class GraphWriter implements Emitter {
         .join();
     }
     tensor.tag(FIELD.tensor.dataLocation, VARINT).int32(1).join();
-    if (weight.dtype === "float32") return name;
-    return this.emit("Cast", [name], { attributes: { to: { int: onnxElementType("float32") } } })[0]!;
+    if (weight.dtype === dtype) return name;
+    return this.emit("Cast", [name], { attributes: { to: { int: onnxElementType(dtype) } } })[0]!;
   }
 
   #tensor(name: string, dtype: DType, shape: readonly number[]): BinaryWriter {

@@ -103,9 +103,9 @@ export function input(name: string, dtype: DType, shape: Shape): Tensor {
   return apply(inputOp, [], { name, dtype, shape })[0]!;
 }
 
-/** A weight, float32. */
-export function parameter(name: string, shape: readonly number[]): Tensor {
-  return apply(parameterOp, [], { name, dtype: "float32", shape })[0]!;
+/** A weight, float32 unless told. */
+export function parameter(name: string, shape: readonly number[], dtype: DType = "float32"): Tensor {
+  return apply(parameterOp, [], { name, dtype, shape })[0]!;
 }
 
 /** A float32 constant, a scalar unless a shape is given. */

@@ -1,9 +1,11 @@
 import {
+  addDimensions,
   concat,
   type Dimension,
   gather,
   gatherElements,
   input,
+  logSoftmax,
   logSumExp,
   mean,
   multiplyDimensions,
@@ -13,6 +15,7 @@ import {
   type Tensor,
   topK,
 } from "../graph/index.js";
+import type { KeyValue } from "../nn/attention.js";
 import { linear } from "../nn/linear.js";
 import { ParameterScope } from "../nn/parameters.js";
 import { clipVision, type VisionOutputs } from "./clip-vision.js";
@@ -21,7 +24,6 @@ import {
   crossKeyValues,
   type DecoderInputs,
   type DecoderOutputs,
-  type KeyValue,
   languageModelHead,
   mbartDecoder,
 } from "./mbart-decoder.js";
@@ -78,10 +80,10 @@ export class CaptionerGraph {
     return keyValueInputs("cross", decoder.layers, shape);
   }
 
-  /** `past.N.key`, `past.N.value` as a program's inputs: of as many rows as the step before had. */
-  pastInputs(): KeyValue[] {
+  /** `cache.N.key`, `cache.N.value` as a program's inputs, a row a search. */
+  cacheInputs(rows: Dimension): KeyValue[] {
     const { layers, heads, hiddenSize } = this.config.decoder;
-    return keyValueInputs("past", layers, ["sources", heads, "past", hiddenSize / heads]);
+    return keyValueInputs("cache", layers, [rows, heads, "slots", hiddenSize / heads]);
   }
 }
 
@@ -111,48 +113,38 @@ export function encodeOutputs(config: CaptionerConfig): Outputs {
 }
 
 /**
- * The first step: cross.N.*, ids [pictures, captions, length], positions [length] → present.N.* and, for
- * the token that follows the last id, what `nextToken` gives.
+ * One step of the searches: a row holds the new tokens of all hypotheses of one search, which share their keys and
+ * values and see what `bias` lets them see. cross.N.*, cache.N.* [pictures·searches, heads, slots, headSize], ids
+ * [pictures, searches, length], positions [length], bias [pictures·searches, length, slots + length], wanted
+ * [hypotheses] → own.N.*, the keys and values of `ids`, and what `nextToken` gives for the tokens that follow those
+ * at the places `wanted` of all rows in a line.
  */
-export function prefillOutputs(config: CaptionerConfig): Outputs {
+export function decodeOutputs(config: CaptionerConfig): Outputs {
   const graph = new CaptionerGraph(config);
-  const ids = input("ids", "int64", ["pictures", "captions", "length"]);
+  const rows = multiplyDimensions("pictures", "searches");
+  const ids = input("ids", "int64", ["pictures", "searches", "length"]);
   const positions = input("positions", "int64", ["length"]);
-  const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs() });
-  const [rows, , width] = lastHiddenState.shape as [Dimension, Dimension, number];
-  const last = reshape(slice(lastHiddenState, 1, "length-1", "length"), [rows, width]);
-  return { ...keyValueNames("present", present), ...nextToken(graph.head(last)) };
+  const bias = input("bias", "float32", [rows, "length", addDimensions("slots", "length")]);
+  const cache = { pairs: graph.cacheInputs(rows), bias };
+  const { lastHiddenState, own } = graph.decode({ ids, positions, cross: graph.crossInputs(), cache });
+  const tokens = reshape(lastHiddenState, [multiplyDimensions(rows, "length"), config.decoder.hiddenSize]);
+  const logits = graph.head(gather(tokens, input("wanted", "int64", ["hypotheses"])));
+  return { ...keyValueNames("own", own), ...nextToken(logits) };
 }
 
 /**
- * Every later step: one id a row. cross.N.*, past.N.* [sources, …], parents [pictures, captions] (the row of the
- * past that each row continues), ids [pictures, captions, 1], positions [1] → present.N.* and what `nextToken` gives.
- */
-export function stepOutputs(config: CaptionerConfig): Outputs {
-  const graph = new CaptionerGraph(config);
-  const rows = multiplyDimensions("pictures", "captions");
-  const ids = input("ids", "int64", ["pictures", "captions", 1]);
-  const positions = input("positions", "int64", [1]);
-  const parents = reshape(input("parents", "int64", ["pictures", "captions"]), [rows]);
-  const past = graph
-    .pastInputs()
-    .map(({ key, value }) => ({ key: gather(key, parents), value: gather(value, parents) }));
-  const { lastHiddenState, present } = graph.decode({ ids, positions, cross: graph.crossInputs(), past });
-  const logits = graph.head(reshape(lastHiddenState, [rows, config.decoder.hiddenSize]));
-  return { ...keyValueNames("present", present), ...nextToken(logits) };
-}
-
-/**
- * What a search needs of logits [rows, vocabulary]: their `logSumExp` [rows], the `topLogits` and `topIds`
- * [rows, k] where k is the length of the input `k`, and `editedLogits` [rows, edits], those of the ids in the
- * input `edited`, whose scores the search will change.
+ * What a search needs of logits [hypotheses, vocabulary]: their `logSumExp` [hypotheses], the `topLogits` and
+ * `topIds` [hypotheses, k] where k is the length of the input `k`, and `editedLogits` [hypotheses, edits], those of
+ * the ids in the input `edited`, whose scores the search will change.
  */
 function nextToken(logits: Tensor): Outputs {
-  const [rows] = logits.shape as [Dimension];
   const { values, indices } = topK(logits, input("k", "int64", ["k"]));
-  const edited = reshape(input("edited", "int64", ["pictures", "captions", "edits"]), [rows, "edits"]);
+  const edited = input("edited", "int64", ["hypotheses", "edits"]);
+  // Of the best token, whose two values are of like size: ReduceLogSumExp takes eight times as long as LogSoftmax.
+  const best = slice(indices, 1, 0, 1);
+  const logProb = gatherElements(logSoftmax(logits), best, 1);
   return {
-    logSumExp: logSumExp(logits, { axes: [-1] }),
+    logSumExp: reshape(subtract(slice(values, 1, 0, 1), logProb), ["hypotheses"]),
     topLogits: values,
     topIds: indices,
     editedLogits: gatherElements(logits, edited, 1),

@@ -1,6 +1,5 @@
 import {
   add,
-  concat,
   constantInt,
   type Dimension,
   gather,
@@ -13,7 +12,7 @@ import {
   type Tensor,
   where,
 } from "../graph/index.js";
-import { attention, mergeHeads, splitHeads } from "../nn/attention.js";
+import { attention, cachedAttention, type KeyValue, mergeHeads, splitHeads } from "../nn/attention.js";
 import { layerNorm } from "../nn/layer-norm.js";
 import { linear } from "../nn/linear.js";
 import type { ParameterScope } from "../nn/parameters.js";
@@ -28,12 +27,6 @@ import type { DecoderConfig } from "./config.js";
  * the keys and values of a picture are computed and read once, whatever the number of its languages and beams.
  */
 
-/** Keys and values of one attention, [batch, heads, positions, headSize] each. */
-export interface KeyValue {
-  readonly key: Tensor;
-  readonly value: Tensor;
-}
-
 export interface DecoderInputs {
   /** [pictures, captions, length] int64 */
   readonly ids: Tensor;
@@ -41,10 +34,18 @@ export interface DecoderInputs {
   readonly positions: Tensor;
   /** Of every layer, [pictures, heads, picture positions, headSize]; from `crossKeyValues`. */
   readonly cross: readonly KeyValue[];
-  /** Of every layer, [pictures·captions, heads, past, headSize]: the tokens before `ids`. Default: there are none. */
-  readonly past?: readonly KeyValue[];
-  /** [pictures, captions, length] bool: which ids may be seen by later ones. Default: all. */
+  /** The tokens before `ids`. Default: there are none, and each of `ids` sees those up to itself. */
+  readonly cache?: DecoderCache;
+  /** [pictures, captions, length] bool: which ids may be seen by later ones. Default: all. Not with `cache`. */
   readonly attentionMask?: Tensor;
+}
+
+/** Tokens whose keys and values are known, in slots of any order: `bias` says whose past each of them is. */
+export interface DecoderCache {
+  /** Of every layer, [pictures·captions, heads, slots, headSize]. */
+  readonly pairs: readonly KeyValue[];
+  /** [pictures·captions, length, slots + length]: 0 where an id sees a slot or an id, else −10⁹. */
+  readonly bias: Tensor;
 }
 
 export interface DecoderOutputs {
@@ -52,12 +53,12 @@ export interface DecoderOutputs {
   readonly hiddenStates: readonly Tensor[];
   /** [pictures·captions, length, hidden] */
   readonly lastHiddenState: Tensor;
-  /** Of every layer, [pictures·captions, heads, length, past + length]. */
+  /** Of every layer, [pictures·captions, heads, length, slots + length]. */
   readonly selfAttentions: readonly Tensor[];
   /** Of every layer, [pictures, heads, captions·length, picture positions]. */
   readonly crossAttentions: readonly Tensor[];
-  /** Of every layer, with the past: what the next step is given as `past`. */
-  readonly present: readonly KeyValue[];
+  /** Of every layer, the keys and values of `ids`, [pictures·captions, heads, length, headSize]. */
+  readonly own: readonly KeyValue[];
 }
 
 /** The decoder's keys and values of a picture, which no step changes. `projected` is [pictures, positions, hidden]. */
@@ -72,17 +73,19 @@ export function mbartDecoder(
   scope: ParameterScope,
   config: DecoderConfig,
   embedding: Tensor,
-  { ids, positions, cross, past, attentionMask }: DecoderInputs,
+  { ids, positions, cross, cache, attentionMask }: DecoderInputs,
 ): DecoderOutputs {
   const [pictures, captions, length] = ids.shape as [Dimension, Dimension, Dimension];
   const rows = multiplyDimensions(pictures, captions);
-  const bias = past ? undefined : causalBias(positions, attentionMask);
+  const bias = cache
+    ? reshape(cache.bias, [rows, 1, ...cache.bias.shape.slice(1)])
+    : causalBias(positions, attentionMask);
 
   let x = embedTokens(scope, config, embedding, reshape(ids, [rows, length]), positions);
   const hiddenStates = [x];
   const selfAttentions: Tensor[] = [];
   const crossAttentions: Tensor[] = [];
-  const present: KeyValue[] = [];
+  const own: KeyValue[] = [];
 
   for (let layer = 0; layer < config.layers; layer++) {
     const block = scope.at(`layers.${layer}`);
@@ -91,10 +94,8 @@ export function mbartDecoder(
       block.at("self_attn"),
       config,
       norm(block.at("self_attn_layer_norm"), config, x),
-      {
-        past: past?.[layer],
-        bias,
-      },
+      bias,
+      cache?.pairs[layer],
     );
     x = add(x, self.output);
 
@@ -112,7 +113,7 @@ export function mbartDecoder(
     );
     x = add(x, linear(block.at("fc2"), hidden, config.hiddenSize));
 
-    present.push(self.present);
+    own.push(self.own);
     selfAttentions.push(self.weights);
     crossAttentions.push(seen.weights);
     if (layer + 1 < config.layers) hiddenStates.push(x);
@@ -123,7 +124,7 @@ export function mbartDecoder(
     lastHiddenState,
     selfAttentions,
     crossAttentions,
-    present,
+    own,
   };
 }
 
@@ -167,16 +168,16 @@ function selfAttention(
   scope: ParameterScope,
   config: DecoderConfig,
   x: Tensor,
-  { past, bias }: { past: KeyValue | undefined; bias: Tensor | undefined },
-): { output: Tensor; weights: Tensor; present: KeyValue } {
+  bias: Tensor,
+  cached?: KeyValue,
+): { output: Tensor; weights: Tensor; own: KeyValue } {
   const { hiddenSize, heads } = config;
   const query = splitHeads(linear(scope.at("q_proj"), x, hiddenSize), heads);
-  const { key, value } = keyValue(scope, config, x);
-  const present = past
-    ? { key: concat([past.key, key], 2), value: concat([past.value, value], 2) }
-    : { key, value };
-  const { output, weights } = attention(query, present.key, present.value, bias);
-  return { output: linear(scope.at("out_proj"), mergeHeads(output), hiddenSize), weights, present };
+  const own = keyValue(scope, config, x);
+  const { output, weights } = cached
+    ? cachedAttention(query, cached, own, bias)
+    : attention(query, own.key, own.value, bias);
+  return { output: linear(scope.at("out_proj"), mergeHeads(output), hiddenSize), weights, own };
 }
 
 /** All queries of a picture, of whatever caption, against that picture's keys. */

@@ -1,4 +1,22 @@
-import { add, matMul, multiply, reshape, softmax, swapLast, type Tensor, transpose } from "../graph/index.js";
+import {
+  add,
+  addDimensions,
+  concat,
+  matMul,
+  multiply,
+  reshape,
+  slice,
+  softmax,
+  swapLast,
+  type Tensor,
+  transpose,
+} from "../graph/index.js";
+
+/** Keys and values of one attention, [batch, heads, positions, headSize] each. */
+export interface KeyValue {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
 
 /** [batch, length, heads·headSize] → [batch, heads, length, headSize] */
 export function splitHeads(x: Tensor, heads: number): Tensor {
@@ -35,4 +53,27 @@ export function attention(
   const scores = matMul(multiply(query, headSize ** -0.5), swapLast(key));
   const weights = softmax(bias ? add(scores, bias) : scores);
   return { output: matMul(weights, value), weights };
+}
+
+/**
+ * Attention over two sets of keys and values: those kept from before, which stay where they are, and new ones.
+ * @param bias broadcasts to [batch, heads, queries, cached positions + own positions]
+ */
+export function cachedAttention(
+  query: Tensor,
+  cached: KeyValue,
+  own: KeyValue,
+  bias: Tensor,
+): { output: Tensor; weights: Tensor } {
+  const headSize = query.shape.at(-1) as number;
+  const scaled = multiply(query, headSize ** -0.5);
+  const scores = concat([matMul(scaled, swapLast(cached.key)), matMul(scaled, swapLast(own.key))], -1);
+  const weights = softmax(add(scores, bias));
+  const slots = cached.key.shape[2]!;
+  const all = addDimensions(slots, own.key.shape[2]!);
+  const output = add(
+    matMul(slice(weights, -1, 0, slots), cached.value),
+    matMul(slice(weights, -1, slots, all), own.value),
+  );
+  return { output, weights };
 }

@@ -1,0 +1,135 @@
+import type { HostTensors } from "../engine/compile.js";
+import { DecoderSession } from "../generation/decoder-session.js";
+import { type GenerateOptions, generate } from "../generation/generate.js";
+import type { Search } from "../generation/search.js";
+import type { CaptionerConfig } from "../model/config.js";
+import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
+import type { RawJson } from "../weights/model-folder.js";
+import type { ModelPrograms } from "./model-programs.js";
+import type { ResolvedCaptionOptions } from "./options.js";
+import { searchFor, searchSettings } from "./searches.js";
+
+/** One caption. */
+export interface Caption {
+  readonly text: string;
+  /** Hugging Face's `sequences_scores`: sum of log-probabilities over length^lengthPenalty. */
+  readonly score: number;
+  /** Ids, from the start token on. */
+  readonly tokens: readonly number[];
+  /**
+   * For every token after the start token, its cross-attention over the picture's positions (the class position,
+   * then the patches row by row), averaged over layers and heads. With the option `attention`.
+   */
+  readonly attention?: readonly (readonly number[])[];
+}
+
+/** A picture as the encoder takes it. */
+interface Pixels {
+  readonly pixelValues: Float32Array;
+}
+
+/** From pixels to captions: encodes pictures once, runs the searches of all their languages, and decodes the tokens. */
+export class Describer {
+  constructor(
+    private readonly programs: ModelPrograms,
+    private readonly config: CaptionerConfig,
+    private readonly tokenizer: Mbart50Tokenizer,
+    private readonly generationConfig: RawJson | undefined,
+  ) {}
+
+  /**
+   * Captions per picture and language.
+   * @param onStep called after every step with the searches, per picture and language
+   */
+  async describe(
+    pictures: readonly Pixels[],
+    languages: readonly string[],
+    options: ResolvedCaptionOptions,
+    {
+      signal,
+      onStep,
+    }: Pick<GenerateOptions, "signal"> & {
+      readonly onStep?: (searches: readonly (readonly Search[])[]) => void;
+    } = {},
+  ): Promise<Caption[][][]> {
+    const cross = await this.encode(pictures);
+    const settings = searchSettings(options, this.config, this.tokenizer, this.generationConfig);
+    const searches = pictures.map(() =>
+      languages.map((lang) => searchFor(settings, this.tokenizer.languageId(lang))),
+    );
+    const program = await this.programs.get("decode");
+    const session = new DecoderSession(program, this.config, cross, languages.length);
+    await generate(session, searches, {
+      ...(signal && { signal }),
+      ...(onStep && { onStep: () => onStep(searches) }),
+    });
+
+    const found = searches.map((row) => row.map((search) => search.results()));
+    const attention = options.attention
+      ? await this.#attention(
+          cross,
+          found.map((row) => row.flat().map(({ tokens }) => tokens)),
+        )
+      : undefined;
+    return found.map((row, picture) => {
+      let place = 0;
+      return row.map((sequences) =>
+        sequences.map(({ tokens, score }) => {
+          const text = this.tokenizer.decode(tokens);
+          const looked = attention && { attention: attention[picture]![place++]! };
+          return { text, score, tokens, ...looked };
+        }),
+      );
+    });
+  }
+
+  /** `cross.N.key`, `cross.N.value` of some pictures. */
+  async encode(pictures: readonly Pixels[]): Promise<HostTensors> {
+    const { channels, imageSize } = this.config.vision;
+    const pixels = channels * imageSize * imageSize;
+    const data = new Float32Array(pictures.length * pixels);
+    pictures.forEach(({ pixelValues }, i) => {
+      data.set(pixelValues, i * pixels);
+    });
+    const encode = await this.programs.get("encode");
+    const shape = [pictures.length, channels, imageSize, imageSize];
+    return encode.run({ pixelValues: { dtype: "float32", shape, data } });
+  }
+
+  /** One more pass over the finished captions, which is cheaper than keeping the attention of all that were tried. */
+  async #attention(
+    cross: HostTensors,
+    sequences: readonly (readonly (readonly number[])[])[],
+  ): Promise<number[][][][]> {
+    const captions = Math.max(...sequences.map((row) => row.length));
+    const length = Math.max(...sequences.flat().map((tokens) => tokens.length - 1));
+    const ids = new BigInt64Array(sequences.length * captions * length).fill(BigInt(this.config.ids.pad));
+    sequences.forEach((row, picture) => {
+      row.forEach((tokens, caption) => {
+        const start = (picture * captions + caption) * length;
+        for (let t = 0; t + 1 < tokens.length; t++) ids[start + t] = BigInt(tokens[t]!);
+      });
+    });
+    const program = await this.programs.get("attention");
+    const { attention } = await program.run({
+      ...cross,
+      decoderInputIds: { dtype: "int64", shape: [sequences.length, captions, length], data: ids },
+      positions: positions(length),
+    });
+    const width = attention!.shape.at(-1)!;
+    const data = attention!.data as Float32Array;
+    return sequences.map((row, picture) =>
+      row.map((tokens, caption) =>
+        Array.from({ length: tokens.length - 1 }, (_, t) => {
+          const start = ((picture * captions + caption) * length + t) * width;
+          return Array.from(data.subarray(start, start + width));
+        }),
+      ),
+    );
+  }
+}
+
+/** 0, 1, 2, …: the positions of a caption's tokens, as a program's input. */
+export function positions(length: number): HostTensors[string] {
+  return { dtype: "int64", shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(i)) };
+}

@@ -1,0 +1,97 @@
+import type { HostTensors } from "../engine/compile.js";
+import type { DecoderConfig } from "../model/config.js";
+
+/**
+ * Keys and values of the tokens so far, of every layer [rows, heads, capacity, headSize]. A row belongs to a search,
+ * and a token takes the next slot of its row. Nothing moves when hypotheses fork or die: each knows the slots of its
+ * own past. When the memory is full, the slots that nobody needs any more are given up.
+ */
+export class KeyValueCache {
+  #rows: number;
+  #capacity = FIRST_CAPACITY;
+  #used = 0;
+  #memory: Map<string, Float32Array>;
+
+  constructor(
+    private readonly config: DecoderConfig,
+    rows: number,
+  ) {
+    this.#rows = rows;
+    this.#memory = this.#allocate();
+  }
+
+  /** Slots of a row, used or not. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Slots in use, the first of every row. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** `cache.N.key`, `cache.N.value` */
+  feeds(): HostTensors {
+    const { heads } = this.config;
+    const shape = [this.#rows, heads, this.#capacity, this.#headSize];
+    return Object.fromEntries(
+      [...this.#memory].map(([name, data]) => [`cache.${name}`, { dtype: "float32", shape, data }]),
+    );
+  }
+
+  /** Takes in `own.N.key`, `own.N.value` [rows, heads, length, headSize]; there must be room for them. */
+  append(own: HostTensors, length: number): void {
+    const size = this.#headSize;
+    const stretches = this.#rows * this.config.heads;
+    for (const [name, memory] of this.#memory) {
+      const data = own[`own.${name}`]!.data as Float32Array;
+      for (let i = 0; i < stretches; i++) {
+        const start = i * length * size;
+        memory.set(data.subarray(start, start + length * size), (i * this.#capacity + this.#used) * size);
+      }
+    }
+    this.#used += length;
+  }
+
+  /**
+   * Keeps some rows, in a new order, and of each the slots that are still needed, which move to its beginning: slot
+   * `needed[row][i]` becomes slot i. Afterwards there is room for `length` more.
+   * @param needed per kept row, ascending
+   */
+  rebuild(kept: readonly number[], needed: readonly (readonly number[])[], length: number): void {
+    const used = Math.max(0, ...needed.map((slots) => slots.length));
+    const [oldMemory, oldCapacity] = [this.#memory, this.#capacity];
+    this.#rows = kept.length;
+    this.#used = used;
+    // Room for as much again, so that the work of moving stays a small share.
+    while (this.#capacity < 2 * used + length) this.#capacity *= 2;
+    this.#memory = this.#allocate();
+    const { heads } = this.config;
+    const size = this.#headSize;
+    for (const [name, memory] of this.#memory) {
+      const old = oldMemory.get(name)!;
+      kept.forEach((oldRow, row) => {
+        for (let head = 0; head < heads; head++) {
+          const from = (oldRow * heads + head) * oldCapacity;
+          const to = (row * heads + head) * this.#capacity;
+          needed[row]!.forEach((slot, i) => {
+            memory.set(old.subarray((from + slot) * size, (from + slot + 1) * size), (to + i) * size);
+          });
+        }
+      });
+    }
+  }
+
+  get #headSize(): number {
+    return this.config.hiddenSize / this.config.heads;
+  }
+
+  #allocate(): Map<string, Float32Array> {
+    const size = this.#rows * this.#capacity * this.config.hiddenSize;
+    const names = Array.from({ length: this.config.layers }, (_, i) => [`${i}.key`, `${i}.value`]).flat();
+    return new Map(names.map((name) => [name, new Float32Array(size)]));
+  }
+}
+
+/** Enough for the first six steps of four beams. */
+const FIRST_CAPACITY = 32;
