@@ -1,10 +1,10 @@
 /** Tensors in safetensors files: found, read and written one at a time, so that a checkpoint never stands twice in memory. */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { LingolensError } from "../errors.js";
 import { writeFileAtomically } from "./atomic-file.js";
+import { allocate, fileSize, readFully, withFile, writeFully } from "./file-bytes.js";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./half.js";
 import {
-  damaged,
   ELEMENT_BYTES,
   encodeHeader,
   headerLength,
@@ -34,11 +34,17 @@ export interface SafetensorsTensor {
   readonly data: SafetensorsData;
 }
 
-/** A tensor to be written, whose values may be made when their turn comes. */
+/** A tensor to be written, whose values may be made when their turn comes, all at once or in pieces one by one. */
 export interface SafetensorsSource {
   readonly dtype: SafetensorsDType;
   readonly shape: readonly number[];
-  readonly data: SafetensorsData | (() => SafetensorsData | Promise<SafetensorsData>);
+  readonly data:
+    | SafetensorsData
+    | (() =>
+        | SafetensorsData
+        | Promise<SafetensorsData>
+        | Iterable<SafetensorsData>
+        | AsyncIterable<SafetensorsData>);
 }
 
 /** Where a tensor's bytes lie, as ONNX external data wants it. */
@@ -75,9 +81,6 @@ const ARRAY_TYPE = {
 /** What `toFloat32` takes. */
 export const FLOAT_DTYPES: readonly SafetensorsDType[] = ["F32", "F16", "BF16", "F64"];
 
-/** Node and Linux both move less than 2 GiB in one call. */
-const MAX_TRANSFER = 1 << 30;
-
 /** Bytes held of each of two tensors that are compared. */
 const PIECE = 1 << 20;
 
@@ -87,10 +90,7 @@ const PIECE = 1 << 20;
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   return withFile(path, async (file) => {
-    const stat = await file.stat();
-    if (!stat.isFile())
-      throw new LingolensError("file-not-found", `${path}: expected a file, got something else.`);
-    const { size } = stat;
+    const size = await fileSize(file, path);
     const start = new Uint8Array(LENGTH_BYTES);
     await readFully(file, start.subarray(0, Math.min(size, LENGTH_BYTES)), 0, path);
     const json = new Uint8Array(headerLength(start, size, path));
@@ -111,11 +111,28 @@ export function tensorLocation(file: SafetensorsFile, name: string): TensorLocat
  */
 export async function readTensor(file: SafetensorsFile, name: string): Promise<SafetensorsTensor> {
   const { dtype, shape, offset, length } = entryOf(file, name);
-  return withFile(file.path, async (handle) => {
-    const bytes = new Uint8Array(allocate(length, `tensor ${name}`));
-    await readFully(handle, bytes, offset, file.path);
-    return { dtype, shape, data: new ARRAY_TYPE[dtype](bytes.buffer) };
+  const data = await readElements(dtype, { file: file.path, offset, length });
+  return { dtype, shape, data };
+}
+
+/**
+ * Reads the elements that lie at a place in a file, little-endian, into fresh memory.
+ * @throws {LingolensError} `file-not-found`, `checkpoint-damaged`, `out-of-memory`
+ */
+export async function readElements(
+  dtype: SafetensorsDType,
+  { file: path, offset, length }: TensorLocation,
+): Promise<SafetensorsData> {
+  return withFile(path, async (file) => {
+    const bytes = new Uint8Array(allocate(length, "a tensor"));
+    await readFully(file, bytes, offset, path);
+    return elementsOf(dtype, bytes.buffer);
   });
+}
+
+/** Bytes as elements, without a copy. */
+export function elementsOf(dtype: SafetensorsDType, bytes: ArrayBuffer): SafetensorsData {
+  return new ARRAY_TYPE[dtype](bytes);
 }
 
 /** Whether two tensors lie in their files byte for byte the same, read in pieces. */
@@ -172,19 +189,37 @@ export async function writeSafetensors(
   await writeFileAtomically(path, async (file) => {
     await writeFully(file, bytes);
     for (const name of names) {
-      const { dtype, shape, data: source } = tensors.get(name)!;
-      const data = typeof source === "function" ? await source() : source;
-      const elements = shape.reduce((product, size) => product * size, 1);
-      if (data.length !== elements || data.BYTES_PER_ELEMENT !== ELEMENT_BYTES[dtype]) {
-        throw new LingolensError(
-          "shape-mismatch",
-          `Tensor ${name}: expected ${elements} elements of ${ELEMENT_BYTES[dtype]} bytes for ${dtype} ` +
-            `[${shape}], got ${data.length} of ${data.BYTES_PER_ELEMENT}.`,
-        );
-      }
-      await writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      await writeElements(file, name, tensors.get(name)!);
     }
   });
+}
+
+/**
+ * Writes a tensor's values where the file stands.
+ * @throws {LingolensError} `shape-mismatch` where they do not fit the dtype and shape
+ */
+export async function writeElements(
+  file: FileHandle,
+  name: string,
+  source: SafetensorsSource,
+): Promise<void> {
+  const { dtype, shape, data } = source;
+  const elements = shape.reduce((product, size) => product * size, 1);
+  const mismatch = (got: string) =>
+    new LingolensError(
+      "shape-mismatch",
+      `Tensor ${name}: expected ${elements} elements of ${ELEMENT_BYTES[dtype]} bytes for ${dtype} ` +
+        `[${shape}], got ${got}.`,
+    );
+  const made = typeof data === "function" ? await data() : data;
+  let written = 0;
+  for await (const piece of ArrayBuffer.isView(made) ? [made] : made) {
+    written += piece.length;
+    if (written > elements || piece.BYTES_PER_ELEMENT !== ELEMENT_BYTES[dtype])
+      throw mismatch(`${written} of ${piece.BYTES_PER_ELEMENT}`);
+    await writeFully(file, new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
+  }
+  if (written !== elements) throw mismatch(`${written}`);
 }
 
 function entryOf({ path, header }: SafetensorsFile, name: string): SafetensorsEntry {
@@ -194,53 +229,4 @@ function entryOf({ path, header }: SafetensorsFile, name: string): SafetensorsEn
     "checkpoint-mismatch",
     `${path}: expected a tensor "${name}", got none of this name.`,
   );
-}
-
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  let file: FileHandle;
-  try {
-    file = await open(path, "r");
-  } catch (cause) {
-    throw new LingolensError(
-      "file-not-found",
-      `${path}: the file cannot be opened. ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
-  }
-  try {
-    return await use(file);
-  } finally {
-    await file.close();
-  }
-}
-
-function allocate(bytes: number, what: string): ArrayBuffer {
-  try {
-    return new ArrayBuffer(bytes);
-  } catch (cause) {
-    throw new LingolensError("out-of-memory", `No memory for the ${bytes} bytes of ${what}.`, { cause });
-  }
-}
-
-async function readFully(file: FileHandle, into: Uint8Array, position: number, path: string): Promise<void> {
-  for (let done = 0; done < into.byteLength; ) {
-    const length = Math.min(into.byteLength - done, MAX_TRANSFER);
-    const { bytesRead } = await file.read(into, done, length, position + done);
-    if (bytesRead === 0) {
-      throw damaged(
-        path,
-        `expected ${into.byteLength} bytes at ${position}, got ${done}: the file has shrunk`,
-      );
-    }
-    done += bytesRead;
-  }
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) {
-    const { bytesWritten } = await file.write(bytes, done, Math.min(bytes.byteLength - done, MAX_TRANSFER));
-    done += bytesWritten;
-  }
 }
