@@ -9,6 +9,8 @@ import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
+import { resolveModel } from "../weights/hub/resolve-model.js";
+import type { HubOptions } from "../weights/hub/snapshot.js";
 import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
 import { type Caption, Describer, positions } from "./describer.js";
 import { type ModelLanguages, modelLanguages, resolveLanguages } from "./languages.js";
@@ -19,8 +21,12 @@ import { type NamedPicture, type PreparedPicture, preparePicture } from "./prepa
 export type { Caption } from "./describer.js";
 export type { NamedPicture } from "./prepare-picture.js";
 
-export interface LoadOptions {
-  /** Model folder. Default: the model that comes with lingolens, which knows drawn scenes only. */
+/** What the model is and, where it is of the Hugging Face hub, how it is fetched. */
+export interface LoadOptions extends HubOptions {
+  /**
+   * A model folder; `owner/name[@revision]` of the Hugging Face hub; or "original", the published photo model.
+   * Default: the model that comes with lingolens, which knows drawn scenes only.
+   */
   readonly model?: string;
   /** Threads of the engine. Default: the processors that this process may use. */
   readonly threads?: number;
@@ -101,12 +107,15 @@ export interface Captioner {
 }
 
 /**
- * Loads a model folder.
- * @throws {LingolensError} `file-not-found`, `config-invalid`, `checkpoint-damaged`, `checkpoint-mismatch`,
+ * Loads a model, which is downloaded first if it is of the hub and not in the cache.
+ * @throws {LingolensError} `file-not-found`, `fetch-failed`, `cancelled`, `option-unsupported`, `config-invalid`, `checkpoint-damaged`, `checkpoint-mismatch`,
  * `tokenizer-damaged`, `engine-unavailable`
  */
 export async function loadCaptioner(options: LoadOptions = {}): Promise<Captioner> {
-  const folder = await openModelFolder(options.model ?? bundledModelFolder);
+  const { model } = options;
+  const folder = await openModelFolder(
+    model === undefined ? bundledModelFolder : await resolveModel(model, options),
+  );
   const tokenizer = await loadTokenizerFolder(folder.path);
   const engine = await createNativeEngine();
   const programs = await ModelPrograms.open(engine, folder, options.threads);

@@ -1,6 +1,8 @@
 import { InvalidArgumentError, Option } from "commander";
 import { LingolensError } from "../errors.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
+import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";
+import { downloadBar } from "./progress-bar.js";
 
 /** Parsers of option values, for commander: what is not what the option takes is wrong use. */
 export function integer(least: number): (text: string) => number {
@@ -30,7 +32,13 @@ export function collect(text: string, before: string[] = []): string[] {
 }
 
 export const modelOption = (): Option =>
-  new Option("--model <folder>", "model folder (default: the bundled model)");
+  new Option(
+    "--model <model>",
+    "a folder, owner/name[@revision] of the Hugging Face hub, or original, the published photo model " +
+      "(default: the bundled model)",
+  );
+export const offlineOption = (): Option =>
+  new Option("--offline", "take models of the hub from the cache, without network");
 export const threadsOption = (): Option =>
   new Option("--threads <n>", "threads (default: all processors)").argParser(integer(1));
 export const decoderStartOption = (): Option =>
@@ -54,15 +62,18 @@ export function checkSupported({ device, dtype }: { device?: string; dtype?: str
     throw unsupported(`--dtype ${dtype} is not supported yet; leave it out for fp32.`);
 }
 
-/** The folder that --model names. */
-export function modelFolder(model: string | undefined): string {
+/** The folder that --model names; a model of the hub is downloaded first, with a progress bar on a terminal. */
+export async function modelFolder(
+  model: string | undefined,
+  options: Pick<ResolveOptions, "offline" | "signal" | "weights">,
+): Promise<string> {
   if (model === undefined) return bundledModelFolder;
-  if (model === "original")
-    throw unsupported(
-      "--model original is not supported yet: it needs a download from the Hugging Face hub. Download the checkpoint, " +
-        "save it as a folder with model.safetensors, and name that folder (docs/model-folder.md).",
-    );
-  return model;
+  const bar = downloadBar();
+  try {
+    return await resolveModel(model, { ...options, onProgress: bar.update });
+  } finally {
+    bar.stop();
+  }
 }
 
 /** Aborts when the user interrupts; a second interrupt ends the process at once. */

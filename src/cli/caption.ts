@@ -16,6 +16,7 @@ import {
   list,
   modelFolder,
   modelOption,
+  offlineOption,
   threadsOption,
 } from "./arguments.js";
 import { type CaptionFormat, captionWriter } from "./caption-format.js";
@@ -27,7 +28,7 @@ Examples:
   lingolens caption pictures/ --lang all --format csv > captions.csv
   lingolens caption 'site/**/*.jpg' --format jsonl --num-captions 3
   cat photo.jpg | lingolens caption - --lang es
-  lingolens caption https://example.org/cat.jpg --suppress '<PERSON>'
+  lingolens caption https://example.org/cat.jpg --model original --suppress '<PERSON>'
 
 A folder stands for the pictures right in it; a pattern in quotes reaches deeper (**). Pictures are turned upright
 by their EXIF orientation unless --ignore-exif is given. Exit code: 0 all well, 1 some picture failed, 2 wrong use.`;
@@ -36,6 +37,7 @@ by their EXIF orientation unless --ignore-exif is given. Exit code: 0 all well, 
 interface Flags extends Omit<CaptionOptions, "earlyStopping"> {
   readonly earlyStopping?: "true" | "false" | "never";
   readonly model?: string;
+  readonly offline?: boolean;
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: string;
@@ -49,6 +51,7 @@ export function captionCommand(): Command {
     .description("describe pictures")
     .argument("<picture...>", "files, folders, patterns, http(s) URLs, or - for standard input")
     .addOption(modelOption())
+    .addOption(offlineOption())
     .addOption(languagesOption())
     .option("--beams <n>", "hypotheses of the beam search; 1 is greedy (default: 4)", integer(1))
     .option("--max-length <n>", "longest caption in tokens, start token counted (default: 64)", integer(1))
@@ -103,7 +106,8 @@ function noRepeatNgramSizeOption(): Option {
 }
 
 async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
-  const { model, decoderStart, threads, device, dtype, format, json, earlyStopping, ...rest } = flags;
+  const { model, offline, decoderStart, threads, device, dtype, format, json, earlyStopping, ...rest } =
+    flags;
   checkSupported({ device, dtype });
   const options: CaptionOptions = {
     ...rest,
@@ -117,7 +121,7 @@ async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
 
   const signal = interruptSignal();
   const captioner = await loadCaptioner({
-    model: modelFolder(model),
+    model: await modelFolder(model, { offline, signal }),
     ...(threads !== undefined && { threads }),
     ...(decoderStart !== undefined && { decoderStart }),
   });

@@ -11,6 +11,7 @@ import {
   list,
   modelFolder,
   modelOption,
+  offlineOption,
   threadsOption,
 } from "./arguments.js";
 import { progressBar } from "./progress-bar.js";
@@ -26,6 +27,7 @@ original's word tokens, from 0 to 1.`;
 
 interface Flags {
   readonly model?: string;
+  readonly offline?: boolean;
   readonly data: string;
   readonly lang?: string[];
   readonly limit?: number;
@@ -43,6 +45,7 @@ export function evaluateCommand(): Command {
   return new Command("evaluate")
     .description("loss, exact match and BLEU of a model on a dataset")
     .addOption(modelOption())
+    .addOption(offlineOption())
     .requiredOption("--data <folder>", "dataset folder")
     .option("--lang <codes>", "languages (default: the model's, as far as the dataset has them)", list)
     .option("--limit <n>", "the first so many pictures", integer(1))
@@ -59,10 +62,12 @@ export function evaluateCommand(): Command {
 }
 
 async function evaluate(flags: Flags): Promise<void> {
-  const { model, data, lang, limit, beams, batchSize, ignoreExif, json, threads, decoderStart } = flags;
+  const { model, offline, data, lang, limit, beams, batchSize, ignoreExif, json, threads, decoderStart } =
+    flags;
   checkSupported(flags);
+  const signal = interruptSignal();
   const captioner = await loadCaptioner({
-    model: modelFolder(model),
+    model: await modelFolder(model, { offline, signal }),
     ...(threads !== undefined && { threads }),
     ...(decoderStart !== undefined && { decoderStart }),
   });
@@ -74,7 +79,7 @@ async function evaluate(flags: Flags): Promise<void> {
       caption: { beams, batchSize, ...(ignoreExif && { ignoreExif }) },
       ...(lang && { languages: lang }),
       ...(limit !== undefined && { limit }),
-      signal: interruptSignal(),
+      signal,
       onProgress({ done, total }) {
         bar?.setTotal(total);
         bar?.update(done);

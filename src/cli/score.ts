@@ -14,6 +14,7 @@ import {
   interruptSignal,
   modelFolder,
   modelOption,
+  offlineOption,
   threadsOption,
 } from "./arguments.js";
 
@@ -28,6 +29,7 @@ result adds "tokens" ([lang] caption </s>) and "nll", their mean negative log-li
 
 interface Flags {
   readonly model?: string;
+  readonly offline?: boolean;
   readonly data: string;
   readonly decoderStart?: number;
   readonly threads?: number;
@@ -44,6 +46,7 @@ export function scoreCommand(): Command {
   return new Command("score")
     .description("how well a model expects given captions")
     .addOption(modelOption())
+    .addOption(offlineOption())
     .requiredOption("--data <file>", "JSON lines with image, lang and caption")
     .option("--ignore-exif", "take pictures as they are stored, not upright")
     .option("--allow-private", "fetch from private addresses too, such as localhost")
@@ -58,6 +61,7 @@ export function scoreCommand(): Command {
 
 async function score({
   model,
+  offline,
   data,
   json,
   threads,
@@ -70,7 +74,7 @@ async function score({
   const lines = await readLines(data);
   const signal = interruptSignal();
   const captioner = await loadCaptioner({
-    model: modelFolder(model),
+    model: await modelFolder(model, { offline, signal }),
     ...(threads !== undefined && { threads }),
     ...(decoderStart !== undefined && { decoderStart }),
   });
