@@ -69,6 +69,7 @@ async function trainByRecipe(
         );
         show.start(step);
       },
+      onWarning: (message) => process.stderr.write(`Warning: ${message}\n`),
       onProgress: (progress) => {
         last = progress;
         show.update(progress);

@@ -1,5 +1,8 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { LingolensError } from "../errors.js";
 import { writeFolderAtomically } from "../weights/atomic-file.js";
 import { openSafetensors, readTensor, writeSafetensors } from "../weights/safetensors.js";
@@ -12,10 +15,21 @@ export interface TrainingState {
   step: number;
   readonly parameters: FlatTensors;
   readonly optimizer: AdamWState;
+  /** Loss and tokens of the steps since the last line of `metrics.jsonl`. */
+  sinceLog: { lossSum: number; tokens: number };
 }
 
 const STATE_FILE = "training-state.safetensors";
 const STEP_FILE = "training-state.json";
+
+const stepSchema = z.object({
+  step: z.int().min(0),
+  optimizerStep: z.int().min(0),
+  // Version 0.1 wrote neither of these.
+  sinceLog: z.object({ lossSum: z.number(), tokens: z.int() }).default({ lossSum: 0, tokens: 0 }),
+  /** Digest of every other file by its name. */
+  sha256: z.record(z.string(), z.string()).default({}),
+});
 
 const checkpointName = (step: number): string => `step-${String(step).padStart(6, "0")}`;
 const stepOf = (name: string): number => Number(/^step-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
@@ -24,7 +38,8 @@ const stepOf = (name: string): number => Number(/^step-(\d+)$/.exec(name)?.[1] ?
  * Writes `checkpoints/step-000300/`: a model folder with the training state beside the weights. It appears whole or
  * not at all.
  * @param writeModel writes the model folder's files
- * @param keep older checkpoints than the newest so many are removed
+ * @param keep older checkpoints than the newest so many are removed, as are later ones, which a run leaves behind that
+ * went back
  */
 export async function saveCheckpoint(
   runFolder: string,
@@ -39,13 +54,14 @@ export async function saveCheckpoint(
   await writeFolderAtomically(path, async (aside) => {
     await writeModel(aside);
     await writeSafetensors(join(aside, STATE_FILE), optimizerTensors(state));
-    await writeFile(
-      join(aside, STEP_FILE),
-      `${JSON.stringify({ step: state.step, optimizerStep: state.optimizer.step })}\n`,
-    );
+    const { step, optimizer, sinceLog } = state;
+    const content = { step, optimizerStep: optimizer.step, sinceLog, sha256: await digests(aside) };
+    await writeFile(join(aside, STEP_FILE), `${JSON.stringify(content)}\n`);
   });
-  for (const step of (await checkpointSteps(folder)).slice(0, -keep))
-    await rm(join(folder, checkpointName(step)), { recursive: true, force: true });
+  const steps = await checkpointSteps(folder);
+  const kept = steps.filter((step) => step <= state.step).slice(-keep);
+  for (const step of steps)
+    if (!kept.includes(step)) await rm(join(folder, checkpointName(step)), { recursive: true, force: true });
   return path;
 }
 
@@ -63,11 +79,40 @@ function optimizerTensors({ parameters, optimizer }: TrainingState) {
   );
 }
 
-/** Folder of the run's newest checkpoint, if it has one. */
-export async function latestCheckpoint(runFolder: string): Promise<string | undefined> {
+async function digests(folder: string): Promise<Record<string, string>> {
+  const names = (await readdir(folder)).sort();
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await sha256(join(folder, name))] as const)),
+  );
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+/**
+ * Compares a checkpoint with the digests taken when it was written: training on from a flipped bit would go unnoticed.
+ * @throws {LingolensError} `checkpoint-damaged`, `file-not-found` where the folder is no checkpoint
+ */
+export async function verifyCheckpoint(folder: string): Promise<void> {
+  const { sha256: expected } = await readStep(join(folder, STEP_FILE));
+  // Names are looked up among those that are there, so that a forged one cannot lead out of the folder.
+  const present = new Set(await readdir(folder));
+  for (const [name, digest] of Object.entries(expected)) {
+    const state = !present.has(name)
+      ? "is missing"
+      : (await sha256(join(folder, name))) !== digest && "has changed";
+    if (state)
+      throw new LingolensError("checkpoint-damaged", `${folder}: ${name} ${state} since it was written.`);
+  }
+}
+
+/** Folders of the run's checkpoints, newest first. */
+export async function listCheckpoints(runFolder: string): Promise<string[]> {
   const folder = join(runFolder, "checkpoints");
-  const newest = (await checkpointSteps(folder)).at(-1);
-  return newest === undefined ? undefined : join(folder, checkpointName(newest));
+  return (await checkpointSteps(folder)).reverse().map((step) => join(folder, checkpointName(step)));
 }
 
 async function checkpointSteps(folder: string): Promise<number[]> {
@@ -90,7 +135,7 @@ export async function loadTrainingState(
   shapes: ParameterShapes,
   values: ReadonlyMap<string, Float32Array>,
 ): Promise<TrainingState> {
-  const { step, optimizerStep } = await readStep(join(folder, STEP_FILE));
+  const { step, optimizerStep, sinceLog } = await readStep(join(folder, STEP_FILE));
   const file = await openSafetensors(join(folder, STATE_FILE));
   const moments = async (kind: string): Promise<Float32Array> => {
     const flat = allocateFlat(shapes);
@@ -106,10 +151,11 @@ export async function loadTrainingState(
     step,
     parameters,
     optimizer: { step: optimizerStep, mean: await moments("mean"), square: await moments("square") },
+    sinceLog,
   };
 }
 
-async function readStep(path: string): Promise<{ step: number; optimizerStep: number }> {
+async function readStep(path: string): Promise<z.infer<typeof stepSchema>> {
   const text = await readFile(path, "utf8").catch((cause) => {
     throw new LingolensError(
       "file-not-found",
@@ -118,8 +164,7 @@ async function readStep(path: string): Promise<{ step: number; optimizerStep: nu
     );
   });
   try {
-    const { step, optimizerStep } = JSON.parse(text);
-    if (Number.isInteger(step) && Number.isInteger(optimizerStep)) return { step, optimizerStep };
+    return stepSchema.parse(JSON.parse(text));
   } catch {}
   throw new LingolensError(
     "checkpoint-damaged",

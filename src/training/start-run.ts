@@ -13,7 +13,7 @@ import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ModelFolder, openModelFolder, type RawJson, writeModelFiles } from "../weights/model-folder.js";
 import { parameterShapes } from "../weights/parameter-shapes.js";
 import { createAdamWState } from "./adamw.js";
-import { latestCheckpoint, loadTrainingState, type TrainingState } from "./checkpoint.js";
+import { listCheckpoints, loadTrainingState, type TrainingState, verifyCheckpoint } from "./checkpoint.js";
 import type { TrainingData } from "./data.js";
 import { folderData } from "./folder-data.js";
 import { allocateFlat, fillFlat } from "./parameters.js";
@@ -26,7 +26,7 @@ export interface RunOptions {
   /** The run folder: recipe.json, metrics.jsonl, checkpoints/, final/. */
   readonly out: string;
   /**
-   * "auto" goes on from the newest checkpoint in `out` if it has one; "never" starts anew and refuses a folder that
+   * "auto" goes on from the newest checkpoint in `out` that is whole, if it has any; "never" starts anew and refuses a folder that
    * has one; a path names the checkpoint to go on from. Default "auto".
    */
   readonly resume?: string;
@@ -36,12 +36,14 @@ export interface RunOptions {
   /** Called once, with the step that the run goes on from, 0 for a new one. */
   readonly onStart?: (start: { step: number; parameters: number }) => void;
   readonly onProgress?: (progress: TrainProgress) => void;
+  /** Called with a sentence on what is amiss where the run goes on nevertheless. */
+  readonly onWarning?: (message: string) => void;
 }
 
 /** Trains by a recipe, from its start or from a checkpoint, into a run folder. */
 export async function startRun(engine: Engine, options: RunOptions): Promise<void> {
   const { recipe, out, resume = "auto" } = options;
-  const checkpoint = await checkpointToResume(out, resume);
+  const checkpoint = await checkpointToResume(out, resume, options.onWarning);
   const start = await startingPoint(recipe, checkpoint);
   const { config, state, tokenizer, tokenizerFiles, preprocessor, preprocessorConfig, generationConfig } =
     start;
@@ -72,15 +74,40 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
   });
 }
 
-async function checkpointToResume(out: string, resume: string): Promise<string | undefined> {
-  if (resume !== "auto" && resume !== "never") return resume;
-  const latest = await latestCheckpoint(out);
-  if (latest && resume === "never")
+async function checkpointToResume(
+  out: string,
+  resume: string,
+  onWarning?: (message: string) => void,
+): Promise<string | undefined> {
+  if (resume !== "auto" && resume !== "never") {
+    await verifyCheckpoint(resume);
+    return resume;
+  }
+  const checkpoints = await listCheckpoints(out);
+  if (checkpoints.length > 0 && resume === "never")
     throw new LingolensError(
       "already-exists",
-      `${out} holds a run already (${latest}). Choose another --out, or go on from it with --resume auto.`,
+      `${out} holds a run already (${checkpoints[0]}). Choose another --out, or go on from it with --resume auto.`,
     );
-  return latest;
+  let damage: LingolensError | undefined;
+  for (const checkpoint of checkpoints) {
+    try {
+      await verifyCheckpoint(checkpoint);
+      return checkpoint;
+    } catch (error) {
+      if (!(error instanceof LingolensError)) throw error;
+      damage = error;
+      onWarning?.(`${error.message} The checkpoint before it is tried.`);
+    }
+  }
+  if (damage)
+    throw new LingolensError(
+      "checkpoint-damaged",
+      `No checkpoint of ${out} can be gone on from. The last one tried: ${damage.message} To start anew, choose ` +
+        "another --out or remove the folder.",
+      { cause: damage },
+    );
+  return undefined;
 }
 
 interface StartingPoint {
@@ -191,7 +218,12 @@ function newState(
 ): TrainingState {
   const parameters = allocateFlat(shapes);
   fillFlat(parameters, values);
-  return { step: 0, parameters, optimizer: createAdamWState(parameters.flat.length) };
+  return {
+    step: 0,
+    parameters,
+    optimizer: createAdamWState(parameters.flat.length),
+    sinceLog: { lossSum: 0, tokens: 0 },
+  };
 }
 
 async function trainingData(

@@ -6,7 +6,7 @@ import type { Engine } from "../engine/engine.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { scoreOutputs } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
-import { writeFileAtomically, writeFolderAtomically } from "../weights/atomic-file.js";
+import { removeLeftovers, writeFileAtomically, writeFolderAtomically } from "../weights/atomic-file.js";
 import { adamWStep, globalNorm } from "./adamw.js";
 import { saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import type { TrainingData } from "./data.js";
@@ -54,7 +54,9 @@ export async function train(options: TrainOptions): Promise<void> {
   const { engine, config, recipe, data, state, out, writeModel, signal, onProgress } = options;
   const threads = options.threads ?? availableParallelism();
   const metrics = join(out, "metrics.jsonl");
-  await mkdir(out, { recursive: true });
+  await mkdir(join(out, "checkpoints"), { recursive: true });
+  await removeLeftovers(out);
+  await removeLeftovers(join(out, "checkpoints"));
   await writeFileAtomically(join(out, "recipe.json"), (file) =>
     file.writeFile(`${JSON.stringify(recipe, null, 2)}\n`),
   );
@@ -67,7 +69,7 @@ export async function train(options: TrainOptions): Promise<void> {
   const gradients = new GradientSum(program, state.parameters, recipe, config);
   const writeState = (folder: string) => writeModel(folder, state.parameters);
   let evaluationLoss: number | undefined;
-  let window = { since: performance.now(), loss: 0, tokens: 0, pictures: 0 };
+  let window = { since: performance.now(), tokens: 0, pictures: 0 };
 
   try {
     let pictures = await data.batch(state.step);
@@ -76,6 +78,7 @@ export async function train(options: TrainOptions): Promise<void> {
       const running = gradients.compute(pictures);
       // The next pictures are made ready while the engine works on these.
       const upcoming = state.step + 1 < recipe.steps ? data.batch(state.step + 1) : Promise.resolve([]);
+      upcoming.catch(() => {}); // Whatever fails is thrown where it is waited for.
       const { lossSum, tokens } = await running;
       if (!Number.isFinite(lossSum)) throw divergence(state.step, recipe);
 
@@ -85,7 +88,8 @@ export async function train(options: TrainOptions): Promise<void> {
       adamWStep(state.parameters.flat, gradients.sum, state.optimizer, recipe, learningRate, clip / tokens);
       state.step += 1;
 
-      window.loss += lossSum;
+      state.sinceLog.lossSum += lossSum;
+      state.sinceLog.tokens += tokens;
       window.tokens += tokens;
       window.pictures += pictures.length;
       pictures = await upcoming;
@@ -105,9 +109,10 @@ export async function train(options: TrainOptions): Promise<void> {
       });
 
       if (done || state.step % recipe.logEvery === 0) {
-        const loss = window.loss / window.tokens;
+        const loss = state.sinceLog.lossSum / state.sinceLog.tokens;
         await logMetrics(metrics, { step: state.step, loss, lr: learningRate, gradientNorm: norm, ...speed });
-        window = { since: performance.now(), loss: 0, tokens: 0, pictures: 0 };
+        state.sinceLog = { lossSum: 0, tokens: 0 };
+        window = { since: performance.now(), tokens: 0, pictures: 0 };
       }
       if (data.validationCount > 0 && (done || state.step % recipe.evaluateEvery === 0)) {
         const parameters = state.parameters.tensors;

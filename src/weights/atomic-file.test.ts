@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { writeFileAtomically, writeFolderAtomically } from "./atomic-file.js";
+import { removeLeftovers, writeFileAtomically, writeFolderAtomically } from "./atomic-file.js";
 
 let folder: string;
 beforeEach(async () => {
@@ -72,5 +72,21 @@ describe("writeFolderAtomically", () => {
     });
     await expect(failing).rejects.toThrow("disk full");
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe("removeLeftovers", () => {
+  it("removes what a killed process was writing, and nothing else", async () => {
+    await writeFile(join(folder, "kept.bin"), "");
+    await writeFile(join(folder, ".tmp-notes"), "");
+    // Not moved into place, as if killed before.
+    const writing = writeFolderAtomically(join(folder, "out"), async (aside) => {
+      await writeFile(join(aside, "half.bin"), "");
+      const [name] = (await readdir(folder)).filter((entry) => entry.includes("-out-"));
+      expect(join(folder, name!)).toBe(aside);
+      await removeLeftovers(folder);
+    });
+    await expect(writing).rejects.toMatchObject({ code: "ENOENT" });
+    expect((await readdir(folder)).sort()).toEqual([".tmp-notes", "kept.bin"]);
   });
 });

@@ -60,6 +60,14 @@ export async function writeFolderAtomically(
   await syncFolder(parent);
 }
 
+const TEMPORARY_NAME = /^\.tmp-.+-\d+-[0-9a-f]{8}$/;
+
+/** Removes from a folder what a killed process was writing there. Nobody else may be writing. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder))
+    if (TEMPORARY_NAME.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+}
+
 function temporaryName(path: string): string {
   const full = resolve(path);
   return join(dirname(full), `.tmp-${basename(full)}-${process.pid}-${randomBytes(4).toString("hex")}`);
