@@ -1,5 +1,6 @@
 import koffi from "koffi";
 import { LingolensError } from "../errors.js";
+import { type NativeLibrary, openNativeLibrary } from "../native-library.js";
 import { Turns } from "./turns.js";
 
 /** The address of something that the library owns until it is released. */
@@ -51,8 +52,7 @@ const FUNCTIONS = {
 } as const satisfies Record<string, readonly [number, string, readonly string[]]>;
 
 /** A C function that koffi calls, at once or (`async`) on a thread of libuv's pool. */
-type CFunction = ReturnType<ReturnType<typeof koffi.load>["func"]>;
-type Library = ReturnType<typeof koffi.load>;
+type CFunction = ReturnType<NativeLibrary["func"]>;
 type Functions = Readonly<Record<keyof typeof FUNCTIONS, CFunction>>;
 
 /** OrtLoggingLevel FATAL: what fails is thrown, and need not be on stderr as well. */
@@ -78,19 +78,18 @@ export class OnnxRuntimeApi {
   private constructor(
     /** Of the library, such as "1.30.0". */
     readonly version: string,
-    /** Never called, but kept: koffi unloads a library whose handle has been collected. */
-    readonly library: Library,
+    /** Never called, but kept. */
+    readonly library: NativeLibrary,
     private readonly functions: Functions,
     private readonly turns: Turns,
   ) {}
 
   /** @throws {LingolensError} `engine-unavailable` for a file that is not ONNX Runtime 1.22 or newer */
   static load(path: string): OnnxRuntimeApi {
-    allowDeepCalls();
-    let library: Library;
+    let library: NativeLibrary;
     let base: Pointer;
     try {
-      library = koffi.load(path);
+      library = openNativeLibrary(path);
       base = library.func("void* OrtGetApiBase()")();
     } catch (cause) {
       const { message } = cause as Error;
@@ -286,11 +285,4 @@ export class OnnxRuntimeApi {
 function callsAtOnce(): number {
   const defaultPoolSize = 4;
   return Math.max(1, (Number(process.env.UV_THREADPOOL_SIZE) || defaultPoolSize) - 1);
-}
-
-/** koffi runs C functions on stacks of its own: 128 KiB for asynchronous calls, of which one matrix product takes half. */
-function allowDeepCalls(): void {
-  const size = 4 * 1024 * 1024;
-  if (koffi.config().async_stack_size === size) return;
-  koffi.config({ sync_stack_size: size, async_stack_size: size });
 }

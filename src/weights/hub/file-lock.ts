@@ -43,7 +43,8 @@ export async function withFileLock<T>(
 async function loadFlock(): Promise<(descriptor: number) => "taken" | "held"> {
   if (process.platform === "win32") return () => "taken";
   const { default: koffi } = await import("koffi");
-  const flock = koffi.load(null).func("int flock(int, int)");
+  const { openNativeLibrary } = await import("../../native-library.js");
+  const flock = openNativeLibrary(null).func("int flock(int, int)");
   return (descriptor) =>
     flock(descriptor, LOCK_EX | LOCK_NB) !== 0 && koffi.errno() === constants.errno.EWOULDBLOCK
       ? "held"
