@@ -1,5 +1,4 @@
 /** Tensors in safetensors files: found, read and written one at a time, so that a checkpoint never stands twice in memory. */
-import type { FileHandle } from "node:fs/promises";
 import { LingolensError } from "../errors.js";
 import { writeFileAtomically } from "./atomic-file.js";
 import { allocate, fileSize, readFully, withFile, writeFully } from "./file-bytes.js";
@@ -189,21 +188,19 @@ export async function writeSafetensors(
   await writeFileAtomically(path, async (file) => {
     await writeFully(file, bytes);
     for (const name of names) {
-      await writeElements(file, name, tensors.get(name)!);
+      for await (const bytes of elementBytes(name, tensors.get(name)!)) await writeFully(file, bytes);
     }
   });
 }
 
 /**
- * Writes a tensor's values where the file stands.
+ * The bytes of a tensor's values, a piece at a time.
  * @throws {LingolensError} `shape-mismatch` where they do not fit the dtype and shape
  */
-export async function writeElements(
-  file: FileHandle,
+export async function* elementBytes(
   name: string,
-  source: SafetensorsSource,
-): Promise<void> {
-  const { dtype, shape, data } = source;
+  { dtype, shape, data }: SafetensorsSource,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const elements = shape.reduce((product, size) => product * size, 1);
   const mismatch = (got: string) =>
     new LingolensError(
@@ -212,14 +209,14 @@ export async function writeElements(
         `[${shape}], got ${got}.`,
     );
   const made = typeof data === "function" ? await data() : data;
-  let written = 0;
+  let done = 0;
   for await (const piece of ArrayBuffer.isView(made) ? [made] : made) {
-    written += piece.length;
-    if (written > elements || piece.BYTES_PER_ELEMENT !== ELEMENT_BYTES[dtype])
-      throw mismatch(`${written} of ${piece.BYTES_PER_ELEMENT}`);
-    await writeFully(file, new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
+    done += piece.length;
+    if (done > elements || piece.BYTES_PER_ELEMENT !== ELEMENT_BYTES[dtype])
+      throw mismatch(`${done} of ${piece.BYTES_PER_ELEMENT}`);
+    yield new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
   }
-  if (written !== elements) throw mismatch(`${written}`);
+  if (done !== elements) throw mismatch(`${done}`);
 }
 
 function entryOf({ path, header }: SafetensorsFile, name: string): SafetensorsEntry {
