@@ -1,4 +1,5 @@
-import { basename } from "node:path";
+import { realpath } from "node:fs/promises";
+import { dirname, relative, sep } from "node:path";
 import { type CompiledProgram, compileProgram, type HostTensors } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import type { Program, WeightLocation } from "../graph/index.js";
@@ -33,6 +34,8 @@ export class ModelPrograms {
     private readonly engine: Engine,
     private readonly folder: ModelFolder,
     private readonly locations: ReadonlyMap<string, WeightLocation>,
+    /** The folder that the locations count from. */
+    private readonly externalDataFolder: string,
     /** Weights that had to be converted, fed at every run. */
     private readonly converted: HostTensors,
     private readonly threads: number | undefined,
@@ -40,15 +43,18 @@ export class ModelPrograms {
 
   static async open(engine: Engine, folder: ModelFolder, threads?: number): Promise<ModelPrograms> {
     const locations = new Map<string, WeightLocation>();
+    const files = await realFiles(folder);
+    const externalDataFolder = commonFolder(folder.path, [...files.values()]);
     const converted: Record<string, HostTensors[string]> = {};
     for (const [name, weight] of folder.weights) {
       const { location, shape } = weight;
       if (location) {
         const { file, offset, length } = location;
-        locations.set(name, { file: basename(file), dtype: "float32", offset, byteLength: length });
+        const path = relative(externalDataFolder, files.get(file)!).replaceAll(sep, "/");
+        locations.set(name, { file: path, dtype: "float32", offset, byteLength: length });
       } else converted[name] = { dtype: "float32", shape, data: await weight.read() };
     }
-    return new ModelPrograms(engine, folder, locations, converted, threads);
+    return new ModelPrograms(engine, folder, locations, externalDataFolder, converted, threads);
   }
 
   get(name: ProgramName): Promise<CompiledProgram> {
@@ -72,7 +78,7 @@ export class ModelPrograms {
       { outputs },
       {
         weights: this.locations,
-        externalDataFolder: this.folder.path,
+        externalDataFolder: this.externalDataFolder,
         prepack: size <= PREPACK_LIMIT,
         ...(this.threads !== undefined && { threads: this.threads }),
       },
@@ -86,4 +92,20 @@ export class ModelPrograms {
       programs.map((result) => (result.status === "fulfilled" ? result.value.close() : undefined)),
     );
   }
+}
+
+/**
+ * Where the files with weights really are. In the hub's cache a model's folder holds links, and ONNX Runtime reads
+ * nothing that is outside of the folder it is given.
+ */
+async function realFiles({ weights }: ModelFolder): Promise<Map<string, string>> {
+  const files = new Set([...weights.values()].flatMap(({ location }) => (location ? [location.file] : [])));
+  return new Map(await Promise.all([...files].map(async (file) => [file, await realpath(file)] as const)));
+}
+
+/** The deepest folder that holds all the files; `none` where there are no files. */
+function commonFolder(none: string, files: readonly string[]): string {
+  let folder = files[0] === undefined ? none : dirname(files[0]);
+  while (files.some((file) => relative(folder, file).startsWith(".."))) folder = dirname(folder);
+  return folder;
 }
