@@ -67,6 +67,7 @@ export function encodeProgram(program: Program, options: EncodeOptions = {}): En
   const graph = new GraphWriter();
   const names = new Map<Tensor, string>();
   const inputNames: string[] = [];
+  const leafNames = new Set<string>();
 
   for (const node of order) {
     const type = node.outputs[0]!;
@@ -77,11 +78,15 @@ export function encodeProgram(program: Program, options: EncodeOptions = {}): En
     }
     if (node.op === inputOp || node.op === parameterOp) {
       const { name } = node.attributes as Named;
+      if (leafNames.has(name))
+        throw new LingolensError(
+          "shape-mismatch",
+          `Two inputs or parameters of the program are called "${name}".`,
+        );
+      leafNames.add(name);
       const weight = node.op === parameterOp ? options.weights?.get(name) : undefined;
       if (weight) names.set(type, graph.externalInitializer(name, type, weight));
       else {
-        if (inputNames.includes(name))
-          throw new LingolensError("shape-mismatch", `Two inputs of the program are called "${name}".`);
         graph.input(name, type.dtype, type.shape);
         inputNames.push(name);
         names.set(type, name);
