@@ -18,8 +18,8 @@ const OUTPUTS = {
   decode: decodeOutputs,
   attention: attentionOutputs,
   logits: logitsOutputs,
-  score: (config: CaptionerConfig) => scoreOutputs(config, "cross"),
-} satisfies Record<string, (config: CaptionerConfig) => Program["outputs"]>;
+  score: (config: CaptionerConfig, int8?: ReadonlySet<string>) => scoreOutputs(config, "cross", int8),
+} satisfies Record<string, (config: CaptionerConfig, int8?: ReadonlySet<string>) => Program["outputs"]>;
 
 export type ProgramName = keyof typeof OUTPUTS;
 

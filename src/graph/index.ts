@@ -19,9 +19,10 @@ export {
   subtract,
   where,
 } from "./ops/elementwise.js";
-export { gather, gatherElements, scatterAdd, topK } from "./ops/indexing.js";
+export { gather, gatherColumns, gatherElements, scatterAdd, topK } from "./ops/indexing.js";
 export { gemm, matMul, swapLast } from "./ops/matmul.js";
 export { layerNorm, logSoftmax, softmax } from "./ops/normalization.js";
+export { int8Product } from "./ops/quantized.js";
 export { logSumExp, mean, sum, sumTo } from "./ops/reduce.js";
 export { concat, expand, pad, reshape, sizeOf, slice, transpose } from "./ops/shape.js";
 export { addDimensions, type Dimension, elementCount, multiplyDimensions, type Shape } from "./shape.js";

@@ -168,14 +168,20 @@ class GraphWriter implements Emitter {
 
   constant(data: readonly number[] | Float32Array, shape: readonly number[] = [data.length]): string {
     const floats = data instanceof Float32Array;
-    const key = `${floats}:${shape}:${data}`;
+    if (floats) return this.#once("float32", shape, data);
+    return this.#once("int64", shape, BigInt64Array.from(data.map(BigInt)));
+  }
+
+  byte(value: number): string {
+    return this.#once("uint8", [], Uint8Array.of(value));
+  }
+
+  /** The one initializer of these values. */
+  #once(dtype: DType, shape: readonly number[], data: TensorData): string {
+    const key = `${dtype}:${shape}:${data}`;
     let name = this.#constants.get(key);
     if (!name) {
-      name = this.initializer(
-        floats ? "float32" : "int64",
-        shape,
-        floats ? data : BigInt64Array.from(data.map(BigInt)),
-      );
+      name = this.initializer(dtype, shape, data);
       this.#constants.set(key, name);
     }
     return name;

@@ -28,6 +28,8 @@ export interface Emitter {
   emit(opType: string, inputs: readonly string[], options?: EmitOptions): string[];
   /** Name of a constant. int64 unless the data is a Float32Array; rank 1 unless a shape is given. */
   constant(data: readonly number[] | Float32Array, shape?: readonly number[]): string;
+  /** Name of a uint8 scalar. */
+  byte(value: number): string;
   /** Name of an int64 vector that holds the sizes of `shape` when the program runs. */
   shape(shape: Shape): string;
 }

@@ -36,12 +36,19 @@ import {
  * the constants and functions here, so that whoever feeds a program spells no name.
  */
 export class CaptionerGraph {
-  readonly #parameters = new ParameterScope();
-  readonly #embedding: Tensor;
+  readonly #parameters: ParameterScope;
 
-  constructor(readonly config: CaptionerConfig) {
-    const { vocabularySize, hiddenSize } = config.decoder;
-    this.#embedding = this.#parameters.get("model.shared.weight", [vocabularySize, hiddenSize]);
+  /** @param int8 names of the weights that are kept in int8; see `nn/product.ts` */
+  constructor(
+    readonly config: CaptionerConfig,
+    int8?: ReadonlySet<string>,
+  ) {
+    this.#parameters = ParameterScope.root(int8);
+  }
+
+  /** By the weights' names, what each is multiplied with in what has been built so far. */
+  get weightInputs(): ReadonlyMap<string, Tensor> {
+    return this.#parameters.inputs;
   }
 
   /** @param pixelValues [pictures, channels, size, size] */
@@ -58,12 +65,12 @@ export class CaptionerGraph {
   }
 
   decode(inputs: DecoderInputs): DecoderOutputs {
-    return mbartDecoder(this.#parameters.at("model.decoder"), this.config.decoder, this.#embedding, inputs);
+    return mbartDecoder(this.#parameters, this.config.decoder, inputs);
   }
 
   /** [rows, hidden] → logits [rows, vocabulary] */
   head(hiddenStates: Tensor): Tensor {
-    return languageModelHead(this.#parameters, this.#embedding, hiddenStates);
+    return languageModelHead(this.#parameters, this.config.decoder, hiddenStates);
   }
 
   /** `pixelValues` as a program's input, [pictures, channels, size, size]. */
@@ -107,8 +114,8 @@ export function keyValueNames(name: string, pairs: readonly KeyValue[]): Record<
 type Outputs = Record<string, Tensor>;
 
 /** pixelValues → cross.N.key, cross.N.value [pictures, heads, positions, headSize]. */
-export function encodeOutputs(config: CaptionerConfig): Outputs {
-  const graph = new CaptionerGraph(config);
+export function encodeOutputs(config: CaptionerConfig, int8?: ReadonlySet<string>): Outputs {
+  const graph = new CaptionerGraph(config, int8);
   return keyValueNames("cross", graph.encode(graph.pixelValues()).cross);
 }
 
@@ -119,8 +126,8 @@ export function encodeOutputs(config: CaptionerConfig): Outputs {
  * [hypotheses] → own.N.*, the keys and values of `ids`, and what `nextToken` gives for the tokens that follow those
  * at the places `wanted` of all rows in a line.
  */
-export function decodeOutputs(config: CaptionerConfig): Outputs {
-  const graph = new CaptionerGraph(config);
+export function decodeOutputs(config: CaptionerConfig, int8?: ReadonlySet<string>): Outputs {
+  const graph = new CaptionerGraph(config, int8);
   const rows = multiplyDimensions("pictures", "searches");
   const ids = input("ids", "int64", ["pictures", "searches", "length"]);
   const positions = input("positions", "int64", ["length"]);
@@ -161,8 +168,8 @@ export function captionInputs(): { ids: Tensor; labels: Tensor; positions: Tenso
 }
 
 /** pixelValues, decoderInputIds [pictures, captions, length], positions → logits [pictures, captions, length, vocabulary]. */
-export function logitsOutputs(config: CaptionerConfig): Outputs {
-  const graph = new CaptionerGraph(config);
+export function logitsOutputs(config: CaptionerConfig, int8?: ReadonlySet<string>): Outputs {
+  const graph = new CaptionerGraph(config, int8);
   const { ids, positions } = captionInputs();
   const { cross } = graph.encode(graph.pixelValues());
   const { lastHiddenState } = graph.decode({ ids, positions, cross });
@@ -181,8 +188,12 @@ export function allLogits(graph: CaptionerGraph, lastHiddenState: Tensor): Tenso
  * Given captions: decoderInputIds, labels, positions, and either pixelValues or cross.N.* → `logProbs` [pictures,
  * captions, length] of each label.
  */
-export function scoreOutputs(config: CaptionerConfig, from: "pixelValues" | "cross"): Outputs {
-  const graph = new CaptionerGraph(config);
+export function scoreOutputs(
+  config: CaptionerConfig,
+  from: "pixelValues" | "cross",
+  int8?: ReadonlySet<string>,
+): Outputs {
+  const graph = new CaptionerGraph(config, int8);
   const { ids, labels, positions } = captionInputs();
   const cross = from === "cross" ? graph.crossInputs() : graph.encode(graph.pixelValues()).cross;
   const { lastHiddenState } = graph.decode({ ids, positions, cross });
@@ -197,8 +208,8 @@ export function scoreOutputs(config: CaptionerConfig, from: "pixelValues" | "cro
  * picture positions], the mean of the cross-attention over layers and heads. Entry t belongs to the token that
  * follows input t.
  */
-export function attentionOutputs(config: CaptionerConfig): Outputs {
-  const graph = new CaptionerGraph(config);
+export function attentionOutputs(config: CaptionerConfig, int8?: ReadonlySet<string>): Outputs {
+  const graph = new CaptionerGraph(config, int8);
   const { ids, positions } = captionInputs();
   const { crossAttentions } = graph.decode({ ids, positions, cross: graph.crossInputs() });
   const heads = mean(concat(crossAttentions, 1), { axes: [1] }); // [pictures, captions·length, positions]

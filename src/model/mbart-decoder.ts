@@ -4,7 +4,6 @@ import {
   type Dimension,
   gather,
   gelu,
-  gemm,
   lessOrEqual,
   multiply,
   multiplyDimensions,
@@ -16,6 +15,7 @@ import { attention, cachedAttention, type KeyValue, mergeHeads, splitHeads } fro
 import { layerNorm } from "../nn/layer-norm.js";
 import { linear } from "../nn/linear.js";
 import type { ParameterScope } from "../nn/parameters.js";
+import { lookUp, product } from "../nn/product.js";
 import type { DecoderConfig } from "./config.js";
 
 /**
@@ -68,11 +68,10 @@ export function crossKeyValues(scope: ParameterScope, config: DecoderConfig, pro
   });
 }
 
-/** @param embedding [vocabulary, hidden], shared with the head */
+/** @param root the scope of `EMBEDDING`, which is shared with the head */
 export function mbartDecoder(
-  scope: ParameterScope,
+  root: ParameterScope,
   config: DecoderConfig,
-  embedding: Tensor,
   { ids, positions, cross, cache, attentionMask }: DecoderInputs,
 ): DecoderOutputs {
   const [pictures, captions, length] = ids.shape as [Dimension, Dimension, Dimension];
@@ -81,7 +80,14 @@ export function mbartDecoder(
     ? reshape(cache.bias, [rows, 1, ...cache.bias.shape.slice(1)])
     : causalBias(positions, attentionMask);
 
-  let x = embedTokens(scope, config, embedding, reshape(ids, [rows, length]), positions);
+  const scope = root.at("model.decoder");
+  const tokens = lookUp(
+    root,
+    EMBEDDING,
+    [config.vocabularySize, config.hiddenSize],
+    reshape(ids, [rows, length]),
+  );
+  let x = embed(scope, config, tokens, positions);
   const hiddenStates = [x];
   const selfAttentions: Tensor[] = [];
   const crossAttentions: Tensor[] = [];
@@ -129,26 +135,24 @@ export function mbartDecoder(
 }
 
 /** Scores of every token of the vocabulary, [rows, vocabulary]: the head is tied to the embedding. */
-export function languageModelHead(scope: ParameterScope, embedding: Tensor, hiddenStates: Tensor): Tensor {
-  const vocabulary = embedding.shape[0] as number;
-  const bias = reshape(scope.get("final_logits_bias", [1, vocabulary]), [vocabulary]);
-  return gemm(hiddenStates, embedding, bias, { transposeB: true });
+export function languageModelHead(root: ParameterScope, config: DecoderConfig, hiddenStates: Tensor): Tensor {
+  const { vocabularySize } = config;
+  const bias = reshape(root.get("final_logits_bias", [1, vocabularySize]), [vocabularySize]);
+  return product(root, EMBEDDING, hiddenStates, vocabularySize, bias);
 }
+
+/** [vocabulary, hidden] */
+const EMBEDDING = "model.shared.weight";
 
 /** mBART's position table starts two rows late, a habit of fairseq, where padding had positions too. */
 const POSITION_OFFSET = 2;
 
-function embedTokens(
-  scope: ParameterScope,
-  config: DecoderConfig,
-  embedding: Tensor,
-  ids: Tensor,
-  positions: Tensor,
-): Tensor {
+/** @param tokens [rows, length, hidden], as the embedding has them */
+function embed(scope: ParameterScope, config: DecoderConfig, tokens: Tensor, positions: Tensor): Tensor {
   const { hiddenSize, maxPositions, scaleEmbedding } = config;
   const table = scope.get("embed_positions.weight", [maxPositions + POSITION_OFFSET, hiddenSize]);
-  const tokens = multiply(gather(embedding, ids), scaleEmbedding ? Math.sqrt(hiddenSize) : 1);
-  const x = add(tokens, gather(table, add(positions, constantInt(POSITION_OFFSET))));
+  const scaled = multiply(tokens, scaleEmbedding ? Math.sqrt(hiddenSize) : 1);
+  const x = add(scaled, gather(table, add(positions, constantInt(POSITION_OFFSET))));
   return norm(scope.at("layernorm_embedding"), config, x);
 }
 

@@ -1,27 +1,56 @@
 import { parameter, type Tensor } from "../graph/index.js";
 
+/** What all scopes of a model share. */
+interface ParameterTable {
+  readonly tensors: Map<string, Tensor>;
+  /** Names of the weights that are kept in int8. */
+  readonly int8: ReadonlySet<string>;
+  /** Of every weight of a product, what it was multiplied with. */
+  readonly inputs: Map<string, Tensor>;
+}
+
 /** Finds or makes the parameters of a model by name, so that tied weights are one tensor. */
 export class ParameterScope {
-  readonly #prefix: string;
-  readonly #tensors: Map<string, Tensor>;
+  private constructor(
+    private readonly prefix: string,
+    private readonly table: ParameterTable,
+  ) {}
 
-  constructor(prefix = "", tensors = new Map<string, Tensor>()) {
-    this.#prefix = prefix;
-    this.#tensors = tensors;
+  static root(int8: ReadonlySet<string> = new Set()): ParameterScope {
+    return new ParameterScope("", { tensors: new Map(), int8, inputs: new Map() });
   }
 
   /** The scope whose names start with this one's prefix, `name` and a dot. */
   at(name: string): ParameterScope {
-    return new ParameterScope(`${this.#prefix}${name}.`, this.#tensors);
+    return new ParameterScope(`${this.prefix}${name}.`, this.table);
   }
 
   get(name: string, shape: readonly number[]): Tensor {
-    const path = this.#prefix + name;
-    let tensor = this.#tensors.get(path);
-    if (!tensor) {
-      tensor = parameter(path, shape);
-      this.#tensors.set(path, tensor);
-    }
+    return this.#find(this.prefix + name, () => parameter(this.prefix + name, shape));
+  }
+
+  isInt8(name: string): boolean {
+    return this.table.int8.has(this.prefix + name);
+  }
+
+  /** An int8 weight; its scales are float32 parameters beside it. */
+  getInt8(name: string, shape: readonly number[]): Tensor {
+    return this.#find(this.prefix + name, () => parameter(this.prefix + name, shape, "int8"));
+  }
+
+  /** Remembers what a weight is multiplied with, for whoever wants to see the values. */
+  noteInput(name: string, x: Tensor): void {
+    this.table.inputs.set(this.prefix + name, x);
+  }
+
+  /** By the weights' full names, what each was multiplied with. */
+  get inputs(): ReadonlyMap<string, Tensor> {
+    return this.table.inputs;
+  }
+
+  #find(path: string, make: () => Tensor): Tensor {
+    const tensor = this.table.tensors.get(path) ?? make();
+    this.table.tensors.set(path, tensor);
     return tensor;
   }
 }

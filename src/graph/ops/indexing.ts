@@ -26,6 +26,22 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   return gatherOp([table, ids], null);
 }
 
+const gatherColumnsOp = define<null>({
+  name: "gatherColumns",
+  infer: (inputs) => {
+    const [table, ids] = inputs as [TensorType, TensorType];
+    if (ids.dtype !== "int64" || table.shape.length !== 2)
+      throw shapeError("gatherColumns", inputs, "a table [rows, columns] and int64 ids");
+    return [{ dtype: table.dtype, shape: [table.shape[0]!, ...ids.shape] }];
+  },
+  lower: (onnx, inputs) => onnx.emit("Gather", inputs, { attributes: { axis: { int: 1 } } }),
+});
+
+/** Columns of a table: the result has the size of a column followed by the shape of `ids`. No gradient. */
+export function gatherColumns(table: Tensor, ids: Tensor): Tensor {
+  return gatherColumnsOp([table, ids], null);
+}
+
 const gatherElementsOp = define<number>({
   name: "gatherElements",
   infer: (inputs, axis) => {

@@ -1,0 +1,58 @@
+import {
+  add,
+  cast,
+  gather,
+  gatherColumns,
+  gemm,
+  int8Product,
+  multiply,
+  reshape,
+  type Tensor,
+  transpose,
+} from "../graph/index.js";
+import type { ParameterScope } from "./parameters.js";
+
+/*
+ * Every product with a weight goes through here, so that a model may keep any of its weights in int8: then `name` is
+ * int8 [in, out], `name_scale` [out] is what a step of each output is worth, and `name_smoothing` [in] is what inputs
+ * are multiplied by first (Xiao et al. 2022, SmoothQuant, arXiv 2211.10438): W[o, i] = int8[i, o] · scale[o] ·
+ * smoothing[i].
+ */
+
+/** x·Wᵀ + bias: [rows, in] → [rows, out]. The weight is [out, in] where it is float32. */
+export function product(
+  scope: ParameterScope,
+  name: string,
+  x: Tensor,
+  outFeatures: number,
+  bias: Tensor,
+): Tensor {
+  const inFeatures = x.shape[1] as number;
+  scope.noteInput(name, x);
+  if (!scope.isInt8(name))
+    return gemm(x, scope.get(name, [outFeatures, inFeatures]), bias, { transposeB: true });
+  const { weight, scale, smoothing } = int8Weight(scope, name, [outFeatures, inFeatures]);
+  return add(int8Product(multiply(x, smoothing), weight, scale), bias);
+}
+
+/** Rows of the weight [rows, width]: ids [a, b] → [a, b, width]. */
+export function lookUp(
+  scope: ParameterScope,
+  name: string,
+  shape: readonly [rows: number, width: number],
+  ids: Tensor,
+): Tensor {
+  if (!scope.isInt8(name)) return gather(scope.get(name, shape), ids);
+  const { weight, scale, smoothing } = int8Weight(scope, name, shape);
+  const steps = cast(transpose(gatherColumns(weight, ids), [1, 2, 0]), "float32");
+  const worth = reshape(gather(scale, ids), [...ids.shape, 1]);
+  return multiply(multiply(steps, worth), smoothing);
+}
+
+function int8Weight(scope: ParameterScope, name: string, [outputs, inputs]: readonly [number, number]) {
+  return {
+    weight: scope.getInt8(name, [inputs, outputs]),
+    scale: scope.get(`${name}_scale`, [outputs]),
+    smoothing: scope.get(`${name}_smoothing`, [inputs]),
+  };
+}
