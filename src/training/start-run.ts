@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { LANGUAGES_FIELD } from "../captioner/languages.js";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
@@ -10,6 +11,9 @@ import { resolveLanguage } from "../text/languages.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
+import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";
+import type { HubOptions } from "../weights/hub/snapshot.js";
+import { readJsonObject } from "../weights/json-file.js";
 import { type ModelFolder, openModelFolder, type RawJson, writeModelFiles } from "../weights/model-folder.js";
 import { parameterShapes } from "../weights/parameter-shapes.js";
 import { createAdamWState } from "./adamw.js";
@@ -33,6 +37,8 @@ export interface RunOptions {
   /** Default: the processors that this process may use. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
+  /** How a model of the hub that the recipe names is fetched. */
+  readonly hub?: Pick<HubOptions, "offline" | "onProgress">;
   /** Called once, with the step that the run goes on from, 0 for a new one. */
   readonly onStart?: (start: { step: number; parameters: number }) => void;
   readonly onProgress?: (progress: TrainProgress) => void;
@@ -44,7 +50,8 @@ export interface RunOptions {
 export async function startRun(engine: Engine, options: RunOptions): Promise<void> {
   const { recipe, out, resume = "auto" } = options;
   const checkpoint = await checkpointToResume(out, resume, options.onWarning);
-  const start = await startingPoint(recipe, checkpoint);
+  if (checkpoint !== undefined && resume === "auto") await checkSameModel(out, recipe);
+  const start = await startingPoint(recipe, checkpoint, { ...options.hub, signal: options.signal });
   const { config, state, tokenizer, tokenizerFiles, preprocessor, preprocessorConfig, generationConfig } =
     start;
   const data = await trainingData(recipe, tokenizer, preprocessor);
@@ -110,6 +117,17 @@ async function checkpointToResume(
   return undefined;
 }
 
+/** A checkpoint brings its model along: one that the recipe asks for now would be ignored. */
+async function checkSameModel(out: string, { model }: Recipe): Promise<void> {
+  const before = await readJsonObject(join(out, "recipe.json"), "config-invalid");
+  if (before && !isDeepStrictEqual(before.model, model))
+    throw new LingolensError(
+      "checkpoint-mismatch",
+      `${out} holds a run of another model, ${JSON.stringify(before.model)}; the recipe asks for ` +
+        `${JSON.stringify(model)}. Choose another --out, or leave the model as it was.`,
+    );
+}
+
 interface StartingPoint {
   readonly config: CaptionerConfig;
   readonly state: TrainingState;
@@ -120,15 +138,21 @@ interface StartingPoint {
   readonly generationConfig: RawJson;
 }
 
-async function startingPoint(recipe: Recipe, checkpoint: string | undefined): Promise<StartingPoint> {
+async function startingPoint(
+  recipe: Recipe,
+  checkpoint: string | undefined,
+  hub: HubOptions,
+): Promise<StartingPoint> {
   if (checkpoint !== undefined || recipe.model.kind === "pretrained") {
-    const folder = await openModelFolder(checkpoint ?? resolveModel((recipe.model as { path: string }).path));
-    return fromFolder(folder, recipe, checkpoint);
+    const path = checkpoint ?? (await modelFolder((recipe.model as { path: string }).path, hub));
+    return fromFolder(await openModelFolder(path), recipe, checkpoint);
   }
-  return fromNothing(recipe, recipe.model);
+  return fromNothing(recipe, recipe.model, hub);
 }
 
-const resolveModel = (path: string): string => (path === "bundled" ? bundledModelFolder : path);
+async function modelFolder(path: string, options: ResolveOptions): Promise<string> {
+  return path === "bundled" ? bundledModelFolder : resolveModel(path, options);
+}
 
 async function fromFolder(
   folder: ModelFolder,
@@ -164,8 +188,9 @@ function withLanguages(generationConfig: RawJson, { languages }: Recipe): RawJso
 async function fromNothing(
   recipe: Recipe,
   model: Extract<Recipe["model"], { kind: "new" }>,
+  hub: HubOptions,
 ): Promise<StartingPoint> {
-  const folder = resolveModel(model.tokenizer);
+  const folder = await modelFolder(model.tokenizer, { ...hub, weights: false });
   const tokenizer = await loadTokenizerFolder(folder);
   const config: CaptionerConfig = {
     vision: {

@@ -165,6 +165,20 @@ describe("a run that was stopped", () => {
     await expectWhole(out);
   });
 
+  it("goes on with other numbers where they are changed, and not with another model", async () => {
+    const out = newFolder();
+    await runUntil(4, out);
+    const model = { ...recipe.model, decoderLayers: 2 } as RecipeInput["model"];
+    await expect(run(out, { change: { model } })).rejects.toMatchObject({
+      code: "checkpoint-mismatch",
+      message: expect.stringContaining('"decoderLayers":2'),
+    });
+    await run(out, { change: { learningRate: 1e-3 } });
+    expect(await bytes(out, "final/model.safetensors")).not.toBe(
+      await bytes(whole, "final/model.safetensors"),
+    );
+  });
+
   it("goes on from the checkpoint that is named, in its folder or in another", async () => {
     const elsewhere = newFolder();
     await run(elsewhere, { resume: join(whole, "checkpoints/step-000009") });
