@@ -8,14 +8,22 @@ import { recipes } from "../recipes/index.js";
 import { type Recipe, resolveRecipe } from "../training/recipe.js";
 import { startRun } from "../training/start-run.js";
 import type { TrainProgress } from "../training/train.js";
-import { checkSupported, collect, deviceOption, interruptSignal, threadsOption } from "./arguments.js";
-import { progressBar } from "./progress-bar.js";
+import {
+  checkSupported,
+  collect,
+  deviceOption,
+  interruptSignal,
+  offlineOption,
+  threadsOption,
+} from "./arguments.js";
+import { downloadBar, progressBar } from "./progress-bar.js";
 
 const EXAMPLES = `
 Examples:
   lingolens train scenes --out runs/scenes
   lingolens train scenes --set steps=100 --set batchSize=16
   lingolens train finetune --set data.path=my-pictures --set 'languages=["en","it"]'
+  lingolens train finetune --set model.path=original --set data.path=my-pictures --out runs/photos
   lingolens train runs/scenes/recipe.json --out runs/again
 
 --set takes the keys of a recipe (docs/training.md): steps, batchSize, learningRate, seed, checkpointEvery, …; keys
@@ -26,6 +34,7 @@ interface Flags {
   readonly set?: readonly string[];
   readonly resume: string;
   readonly out?: string;
+  readonly offline?: boolean;
   readonly threads?: number;
   readonly device: string;
   readonly json?: boolean;
@@ -38,6 +47,7 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "change a value of the recipe; may be repeated", collect)
     .option("--resume <from>", "auto, never, or the path of a checkpoint", "auto")
     .option("--out <folder>", "run folder (default: runs/<recipe>)")
+    .addOption(offlineOption())
     .addOption(threadsOption())
     .addOption(deviceOption())
     .option("--json", "print the last step and the model's folder as JSON")
@@ -47,13 +57,14 @@ export function trainCommand(): Command {
 
 async function trainByRecipe(
   name: string,
-  { set, resume, out, threads, device, json }: Flags,
+  { set, resume, out, offline, threads, device, json }: Flags,
 ): Promise<void> {
   checkSupported({ device });
   const recipe = resolveRecipe(await findRecipe(name), set ?? []);
   const folder = out ?? join("runs", recipe.name);
   const engine = await createNativeEngine();
   const show = progressDisplay(recipe);
+  const download = downloadBar();
   let last: TrainProgress | undefined;
   try {
     await startRun(engine, {
@@ -61,8 +72,10 @@ async function trainByRecipe(
       out: folder,
       resume,
       signal: interruptSignal(),
+      hub: { offline, onProgress: download.update },
       ...(threads !== undefined && { threads }),
       onStart: ({ step, parameters }) => {
+        download.stop();
         const from = step > 0 ? `going on from step ${step}` : "from the start";
         process.stderr.write(
           `Training ${recipe.name}, ${(parameters / 1e6).toFixed(1)} M parameters, ${from}, into ${folder}\n`,
@@ -76,6 +89,7 @@ async function trainByRecipe(
       },
     });
   } finally {
+    download.stop();
     show.stop();
     await engine.close();
   }

@@ -19,11 +19,11 @@ const newModel = z.strictObject({
   decoderHeads: count,
   decoderFfnDim: count,
   maxPositions: count,
-  /** Model folder whose tokenizer is used; "bundled" is the one that comes with lingolens. */
+  /** Folder or hub name of the model whose tokenizer is used; "bundled" is the one that comes with lingolens. */
   tokenizer: z.string(),
 });
 
-/** A model folder to go on from; "bundled" is the one that comes with lingolens. */
+/** A model to go on from, a folder or of the hub; "bundled" is the one that comes with lingolens. */
 const pretrainedModel = z.strictObject({ kind: z.literal("pretrained"), path: z.string() });
 
 /** Scenes drawn while training goes on: no picture is seen twice. */
