@@ -158,4 +158,4 @@ function fail({ image, error }: Extract<CaptionResult, { error: unknown }>): voi
 
 const BUNDLED_NOTE =
   "Note: this is the bundled model. It knows drawn scenes of coloured shapes only, and will say such things of any\n" +
-  "photo. For photos, name a photo model with --model (docs/captioning.md says how to get one).\n";
+  "photo. For photos there is --model original, a download that states its size first (docs/captioning.md).\n";
