@@ -9,6 +9,7 @@ import {
   encodeOutputs,
   logitsOutputs,
   scoreOutputs,
+  weightInputOutputs,
 } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
 import type { ModelFolder } from "../weights/model-folder.js";
@@ -18,6 +19,7 @@ const OUTPUTS = {
   decode: decodeOutputs,
   attention: attentionOutputs,
   logits: logitsOutputs,
+  weightInputs: weightInputOutputs,
   score: (config: CaptionerConfig, int8?: ReadonlySet<string>) => scoreOutputs(config, "cross", int8),
 } satisfies Record<string, (config: CaptionerConfig, int8?: ReadonlySet<string>) => Program["outputs"]>;
 

@@ -204,6 +204,18 @@ export function scoreOutputs(
 }
 
 /**
+ * What every weight of a product is multiplied with: pixelValues, decoderInputIds, positions → by the weight's name
+ * [rows, in].
+ */
+export function weightInputOutputs(config: CaptionerConfig): Outputs {
+  const graph = new CaptionerGraph(config);
+  const { ids, positions } = captionInputs();
+  const { cross } = graph.encode(graph.pixelValues());
+  allLogits(graph, graph.decode({ ids, positions, cross }).lastHiddenState);
+  return Object.fromEntries(graph.weightInputs);
+}
+
+/**
  * What each token looked at: cross.N.*, decoderInputIds, positions → `attention` [pictures, captions, length,
  * picture positions], the mean of the cross-attention over layers and heads. Entry t belongs to the token that
  * follows input t.

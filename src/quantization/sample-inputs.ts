@@ -1,0 +1,58 @@
+import { Describer } from "../captioner/describer.js";
+import { modelLanguages } from "../captioner/languages.js";
+import { ModelPrograms } from "../captioner/model-programs.js";
+import { resolveCaptionOptions } from "../captioner/options.js";
+import { preparePicture } from "../captioner/prepare-picture.js";
+import type { Engine } from "../engine/engine.js";
+import type { PictureSource } from "../image/picture-source.js";
+import { readPreprocessorConfig } from "../image/preprocessor-config.js";
+import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
+import { makeBatch } from "../training/batch.js";
+import type { ModelFolder } from "../weights/model-folder.js";
+import type { InputSample } from "./int8.js";
+
+/** Longest caption in tokens that is made for the sample. */
+const SAMPLE_LENGTH = 24;
+
+/**
+ * What a model's weights are multiplied with while it describes pictures in its languages, by the weights' names.
+ * @throws {LingolensError} what is wrong with a picture
+ */
+export async function sampleInputs(
+  engine: Engine,
+  folder: ModelFolder,
+  pictures: readonly PictureSource[],
+  { threads, signal }: { readonly threads?: number; readonly signal?: AbortSignal },
+): Promise<Map<string, InputSample>> {
+  const { config, generationConfig } = folder;
+  const tokenizer = await loadTokenizerFolder(folder.path);
+  const preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
+  const programs = await ModelPrograms.open(engine, folder, threads);
+  try {
+    const options = resolveCaptionOptions({ beams: 1, maxLength: SAMPLE_LENGTH });
+    const prepared = await Promise.all(
+      pictures.map(async (source, i) => {
+        const picture = await preparePicture({ name: `#${i + 1}`, source }, preprocessor, options, signal);
+        if ("error" in picture) throw picture.error;
+        return picture;
+      }),
+    );
+    const languages = modelLanguages(tokenizer, generationConfig).trained;
+    const describer = new Describer(programs, config, tokenizer, generationConfig);
+    const captions = await describer.describe(prepared, languages, options, { ...(signal && { signal }) });
+    const described = prepared.map(({ pixelValues }, i) => ({
+      pixelValues,
+      captions: captions[i]!.map(([best]) => best!.tokens.slice(1)),
+    }));
+    const { labels: _, ...batch } = makeBatch(described, config, SAMPLE_LENGTH);
+    const program = await programs.get("weightInputs");
+    const inputs = await program.run(batch);
+    return new Map(
+      Object.entries(inputs).map(([name, { shape, data }]) => {
+        return [name, { data: data as Float32Array, rows: shape[0]! }];
+      }),
+    );
+  } finally {
+    await programs.close();
+  }
+}
