@@ -74,6 +74,16 @@ describe("--model owner/name", () => {
     await output(["evaluate", "--data", "scenes", ...named, "--offline"], { cwd, env });
   });
 
+  it("is where training starts", async () => {
+    const sets = ["model.path=owner/name", "data.path=scenes", "steps=1", "batchSize=2", "evaluateCount=1"];
+    const args = ["train", "finetune", "--out", "run", "--json", ...sets.flatMap((set) => ["--set", set])];
+    const [{ model }] = jsonLines(await output(args, { cwd: folder.path, env }));
+    expect(await readdir(join(folder.path, model))).toEqual(expect.arrayContaining(["model.safetensors"]));
+    expect(JSON.parse(await readFile(join(folder.path, "run/recipe.json"), "utf8")).model.path).toBe(
+      "owner/name",
+    );
+  });
+
   it("that is not in the cache fails offline, with what to do", async () => {
     const args = ["caption", picture, "--model", "owner/name", "--offline"];
     const { code, stdout, stderr } = await run(args, { cwd: folder.path, env });

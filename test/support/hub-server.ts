@@ -68,7 +68,8 @@ export async function startHubServer(): Promise<HubServer> {
     if (content) void send(content, request, answer, faults);
     else answer.writeHead(404).end();
   });
-  const cdnOrigin = await listen(cdn);
+  // Another host than the hub's, in name at least.
+  const cdnOrigin = await listen(cdn, "localhost");
 
   const hub = createServer((request, answer) => {
     record("hub", request);
@@ -113,7 +114,7 @@ export async function startHubServer(): Promise<HubServer> {
     answer.setHeader("x-linked-size", bytes.length);
     answer.writeHead(302, { location: `${cdnOrigin}/${digest}?signature=secret-of-the-cdn` }).end();
   });
-  const endpoint = await listen(hub);
+  const endpoint = await listen(hub, "127.0.0.1");
   return {
     endpoint,
     models,
@@ -180,8 +181,8 @@ async function send(
   answer.end();
 }
 
-async function listen(server: Server): Promise<string> {
-  server.listen(0, "127.0.0.1");
+async function listen(server: Server, host: string): Promise<string> {
+  server.listen(0, host);
   await once(server, "listening");
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://${host}:${(server.address() as AddressInfo).port}`;
 }
