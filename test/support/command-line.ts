@@ -32,7 +32,13 @@ export interface Started {
 
 export function start(args: readonly string[], { cwd, node = [], env }: RunSettings = {}): Started {
   if (!existsSync(main)) throw new Error(`${main} is not there; build it with: npm run build`);
-  const child = spawn(process.execPath, [...node, main, ...args], { cwd, env: { ...process.env, ...env } });
+  // One that hangs fails its test, and does not outlive it.
+  const child = spawn(process.execPath, [...node, main, ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+    timeout: 50_000,
+    killSignal: "SIGKILL",
+  });
   child.stdin.on("error", () => {}); // The command may end before it has read everything.
   const closed = new Promise<number | null>((resolve, reject) => {
     child.on("close", resolve).on("error", reject);
