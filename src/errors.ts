@@ -15,6 +15,7 @@ export type ErrorCode =
   | "unknown-language"
   | "option-unsupported"
   | "shape-mismatch"
+  | "cache-unwritable"
   | "engine-unavailable"
   | "engine-failed"
   | "training-diverged"

@@ -3,7 +3,7 @@
  * with `.tmp-`, brought to the disk, then renamed.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { LingolensError } from "../errors.js";
 
@@ -62,10 +62,18 @@ export async function writeFolderAtomically(
 
 const TEMPORARY_NAME = /^\.tmp-.+-\d+-[0-9a-f]{8}$/;
 
-/** Removes from a folder what a killed process was writing there. Nobody else may be writing. */
-export async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder))
-    if (TEMPORARY_NAME.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+/**
+ * Removes from a folder what a killed process was writing there.
+ * @param untouchedFor Milliseconds since it was last written to. Default 0: nobody else may be writing.
+ */
+export async function removeLeftovers(folder: string, untouchedFor = 0): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!TEMPORARY_NAME.test(name)) continue;
+    const path = join(folder, name);
+    const written = untouchedFor > 0 ? await stat(path).catch(() => undefined) : undefined;
+    if (written && Date.now() - written.mtimeMs < untouchedFor) continue;
+    await rm(path, { recursive: true, force: true });
+  }
 }
 
 function temporaryName(path: string): string {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { flaxTree, readFlaxArrays } from "../../test/support/flax-files.js";
 import { refusal, tinyModel } from "../../test/support/model-folder-fixture.js";
 import { LingolensError } from "../errors.js";
 import { type FlaxCheckpoint, openFlaxCheckpoint } from "./flax-reader.js";
@@ -14,7 +15,6 @@ import {
   type SafetensorsSource,
   type SafetensorsTensor,
 } from "./safetensors.js";
-import { readStoredTensor } from "./stored-tensor.js";
 
 const shared = process.env.LINGOLENS_SHARED;
 
@@ -33,31 +33,16 @@ async function readBytes(bytes: Uint8Array): Promise<FlaxCheckpoint> {
   return openFlaxCheckpoint(path);
 }
 
-async function readAll({ tensors }: FlaxCheckpoint): Promise<Map<string, SafetensorsTensor>> {
-  const all = new Map<string, SafetensorsTensor>();
-  for (const [name, tensor] of tensors) all.set(name, await readStoredTensor(tensor));
-  return all;
+async function arraysOf(bytes: Uint8Array): Promise<Map<string, SafetensorsTensor>> {
+  const path = newPath();
+  await writeFile(path, bytes);
+  return readFlaxArrays(path);
 }
 
 async function written(tree: FlaxTree, options = {}): Promise<Buffer> {
   const path = newPath();
   await writeFlaxMsgpack(path, tree, options);
   return readFile(path);
-}
-
-/** The tree that names joined by dots stand for. */
-function treeOf(tensors: ReadonlyMap<string, SafetensorsSource>): FlaxTree {
-  const root = new Map<string, FlaxTree | SafetensorsSource>();
-  for (const [name, tensor] of tensors) {
-    const path = name.split(".");
-    let branch = root;
-    for (const part of path.slice(0, -1)) {
-      if (!branch.has(part)) branch.set(part, new Map());
-      branch = branch.get(part) as typeof root;
-    }
-    branch.set(path.at(-1)!, tensor);
-  }
-  return root;
 }
 
 describe("writeFlaxMsgpack", () => {
@@ -110,12 +95,9 @@ describe("writeFlaxMsgpack", () => {
     tensors.set("n".repeat(300), { dtype: "I8", shape: [1], data: Int8Array.of(-1) });
     for (let i = 0; i < 70_000 / 1000; i++)
       tensors.set(`many.${i}`, { dtype: "U16", shape: [1], data: Uint16Array.of(i) });
-    const bytes = await written(treeOf(tensors));
-    const read = await readBytes(bytes);
-    expect(await readAll(read)).toEqual(tensors);
-    expect(await readAll(await readBytes(await written(treeOf(tensors), { maxChunkBytes: 100 })))).toEqual(
-      tensors,
-    );
+    const bytes = await written(flaxTree(tensors));
+    expect(await arraysOf(bytes)).toEqual(tensors);
+    expect(await arraysOf(await written(flaxTree(tensors), { maxChunkBytes: 100 }))).toEqual(tensors);
   });
 
   it("refuses values that do not fit, and leaves nothing behind", async () => {
@@ -137,9 +119,9 @@ describe("openFlaxCheckpoint", () => {
     const checkpoint = await openFlaxCheckpoint(path);
     expect(checkpoint.tensors.size).toBe(100);
     expect(checkpoint.values.size).toBe(0);
-    const tensors = await readAll(checkpoint);
+    const tensors = await readFlaxArrays(path);
     expect(tensors.get("model.visual_projection.kernel")!.shape).toEqual([32, 48]);
-    expect((await written(treeOf(tensors))).equals(await readFile(path))).toBe(true);
+    expect((await written(flaxTree(tensors))).equals(await readFile(path))).toBe(true);
   });
 
   const hex = (text: string): Buffer => Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -210,7 +192,7 @@ describe("openFlaxCheckpoint", () => {
 
   it("answers every cut and changed bytes with a typed error or arrays", async () => {
     const whole = await written(
-      treeOf(
+      flaxTree(
         new Map<string, SafetensorsSource>([
           ["layer.kernel", { dtype: "F32", shape: [2, 3], data: new Float32Array(6) }],
           ["layer.large", { dtype: "F16", shape: [20], data: new Uint16Array(20) }],
@@ -227,9 +209,7 @@ describe("openFlaxCheckpoint", () => {
       fc.asyncProperty(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), async (position, flip) => {
         const spoilt = Buffer.from(whole);
         spoilt[position]! ^= flip;
-        const result = await readBytes(spoilt)
-          .then(readAll)
-          .catch((error: unknown) => error);
+        const result = await arraysOf(spoilt).catch((error: unknown) => error);
         if (result instanceof LingolensError) refused++;
         else expect(result).toBeInstanceOf(Map);
       }),
@@ -246,8 +226,9 @@ describe.skipIf(!shared)("files that Flax wrote", () => {
     const { tree } = JSON.parse(
       await readFile(join(shared!, "fixtures/expected/flax_msgpack_contents.json"), "utf8"),
     );
-    const checkpoint = await openFlaxCheckpoint(join(place, "flax/tree.msgpack"));
-    const tensors = await readAll(checkpoint);
+    const path = join(place, "flax/tree.msgpack");
+    const checkpoint = await openFlaxCheckpoint(path);
+    const tensors = await readFlaxArrays(path);
     const numbers = (name: string): number[] => {
       const { dtype, data } = tensors.get(name)!;
       if (dtype === "BF16") return [...bfloat16ToFloat32(data as Uint16Array)];
@@ -275,14 +256,16 @@ describe.skipIf(!shared)("files that Flax wrote", () => {
 
   it("reads and writes arrays in chunks", async () => {
     const path = join(place, "flax/chunked.msgpack");
-    const tensors = await readAll(await openFlaxCheckpoint(path));
+    const tensors = await readFlaxArrays(path);
     const data = Float32Array.from({ length: 1000 }, (_, i) => i);
     expect(tensors).toEqual(new Map([["w", { dtype: "F32", shape: [10, 100], data }]]));
-    expect((await written(treeOf(tensors), { maxChunkBytes: 256 })).equals(await readFile(path))).toBe(true);
+    expect((await written(flaxTree(tensors), { maxChunkBytes: 256 })).equals(await readFile(path))).toBe(
+      true,
+    );
   });
 
   it("reads mBART's tensors", async () => {
-    const tensors = await readAll(await openFlaxCheckpoint(join(place, "flax/mbart_torchnames.msgpack")));
+    const tensors = await readFlaxArrays(join(place, "flax/mbart_torchnames.msgpack"));
     const twin = await openSafetensors(join(place, "mbart/model.safetensors"));
     for (const name of twin.header.tensors.keys())
       expect(tensors.get(name), name).toEqual(await readTensor(twin, name));

@@ -4,22 +4,22 @@ import { join } from "node:path";
 import { LingolensError } from "../errors.js";
 import { type CaptionerConfig, parseConfig, writeConfig } from "../model/config.js";
 import { writeFolderAtomically } from "./atomic-file.js";
-import { isVisionEncoderDecoder, parameterName } from "./checkpoint-names.js";
+import { type CheckpointFiles, findCheckpoint, SINGLE_FILE } from "./checkpoint.js";
+import { captionerParameter, isVisionEncoderDecoder } from "./checkpoint-names.js";
+import { parameterTensors } from "./checkpoint-parameters.js";
+import { type ConversionOptions, convertedWeights, type ParameterSource } from "./converted-weights.js";
 import { float32ToBfloat16, float32ToFloat16 } from "./half.js";
 import { readJsonObject } from "./json-file.js";
 import { checkParameters, parameterShapes } from "./parameter-shapes.js";
 import {
-  FLOAT_DTYPES,
-  readTensor,
-  type SafetensorsFile,
   type SafetensorsSource,
-  sameBytes,
   type TensorLocation,
   tensorLocation,
   toFloat32,
   writeSafetensors,
 } from "./safetensors.js";
-import { INDEX_FILE, isFileName, openSafetensorsCheckpoint, SINGLE_FILE } from "./safetensors-checkpoint.js";
+import { isFileName } from "./shards.js";
+import { elementCount, locatedTensor, readStoredTensor } from "./stored-tensor.js";
 
 /** A JSON file's content as it stands. */
 export type RawJson = Readonly<Record<string, unknown>>;
@@ -57,37 +57,30 @@ export const TOKENIZER_FILES = [
   "added_tokens.json",
 ];
 
-/** Weights in formats that other parts of the world use, for an error that says what the folder holds. */
-const OTHER_FORMATS = ["flax_model.msgpack", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/** Weights that have to be converted are kept in memory up to this many bytes, where they are safetensors already. */
+const CONVERT_IN_MEMORY = 1 << 26;
 
 /**
- * Opens a folder with a safetensors checkpoint, of the original's names or of a Hugging Face
- * `VisionEncoderDecoderModel`. Headers and sizes are checked; values are read when asked for, except those of tied
- * copies, which are compared.
+ * Opens a folder with weights of the original's names or of a Hugging Face `VisionEncoderDecoderModel`, as safetensors,
+ * Flax msgpack or PyTorch's pickles. Headers and sizes are checked; values are read when asked for, except those of tied
+ * copies, which are compared. Weights that cannot be used as they lie are converted, once, into the user's cache.
  *
  * @throws {LingolensError} `file-not-found`, `unsupported-format`, `config-invalid`, `checkpoint-damaged`,
- * `checkpoint-mismatch`
+ * `checkpoint-mismatch`; where weights are converted, `cache-unwritable` and `cancelled`
  */
-export async function openModelFolder(path: string): Promise<ModelFolder> {
+export async function openModelFolder(path: string, options: ConversionOptions = {}): Promise<ModelFolder> {
   const files = await listFolder(path);
   const json = await readJsonObject(join(path, "config.json"), "config-invalid");
   if (!json)
     throw new LingolensError("file-not-found", `${path}: expected a config.json in the model's folder.`);
   const generationConfig = await readJsonObject(join(path, "generation_config.json"), "config-invalid");
   const preprocessorConfig = await readJsonObject(join(path, "preprocessor_config.json"), "config-invalid");
+  const checkpoint = await findCheckpoint(path);
   const config = parseConfig(json, {
     fileName: join(path, "config.json"),
-    weightsFormat: "safetensors",
+    weightsFormat: checkpoint.format,
     ...(generationConfig && { generationConfig }),
   });
-  const tensors = await openSafetensorsCheckpoint(path);
-  if (!tensors) {
-    const other = OTHER_FORMATS.filter((name) => files.includes(name)).join(", ") || "no weights";
-    throw new LingolensError(
-      "unsupported-format",
-      `${path}: expected ${SINGLE_FILE} or ${INDEX_FILE}, got ${other}. Save the model as safetensors first.`,
-    );
-  }
   return {
     path,
     config,
@@ -96,7 +89,7 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
     tokenizerFiles: new Map(
       TOKENIZER_FILES.filter((name) => files.includes(name)).map((name) => [name, join(path, name)]),
     ),
-    weights: await findWeights(path, tensors, config),
+    weights: await findWeights(path, checkpoint, config, options),
   };
 }
 
@@ -116,71 +109,53 @@ async function listFolder(path: string): Promise<string[]> {
 
 async function findWeights(
   path: string,
-  tensors: ReadonlyMap<string, SafetensorsFile>,
+  { format, open }: CheckpointFiles,
   config: CaptionerConfig,
+  options: ConversionOptions,
 ): Promise<Map<string, Weight>> {
-  const expected = parameterShapes(config);
-  const weights = new Map<string, Weight>();
-  const holders = new Map<string, string>();
-  for (const [tensorName, file] of tensors) {
-    const name = parameterName(tensorName);
-    if (name === undefined) continue;
-    const holder = holders.get(name);
-    if (holder === undefined) {
-      holders.set(name, tensorName);
-      weights.set(name, storedWeight(file, tensorName));
-    } else {
-      await checkTied(path, tensors, holder, tensorName);
-    }
+  const { tensors, files } = await open();
+  const parameters: Map<string, ParameterSource> = await parameterTensors(path, tensors, captionerParameter);
+  for (const [name, made] of impliedParameters(tensors.keys(), config)) {
+    if (!parameters.has(name)) parameters.set(name, made);
   }
-  for (const [name, weight] of impliedWeights(tensors.keys(), config)) {
-    if (!weights.has(name)) weights.set(name, weight);
-  }
-  checkParameters(new Map([...weights].map(([name, { shape }]) => [name, shape])), expected, path);
-  return weights;
-}
+  const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
+  checkParameters(shapes, parameterShapes(config), path);
 
-function storedWeight(file: SafetensorsFile, tensorName: string): Weight {
-  const { dtype, shape, offset } = file.header.tensors.get(tensorName)!;
-  if (!FLOAT_DTYPES.includes(dtype)) {
-    throw new LingolensError(
-      "checkpoint-mismatch",
-      `${file.path}: tensor ${tensorName}: expected ${FLOAT_DTYPES.join(", ")} as dtype, got ${dtype}. ` +
-        "Quantised checkpoints are not read.",
-    );
-  }
-  const read = async () => toFloat32(await readTensor(file, tensorName));
-  // What is mapped must be aligned; the format does not ask for it.
-  if (dtype !== "F32" || offset % Float32Array.BYTES_PER_ELEMENT !== 0) return { shape, read };
-  return { shape, location: tensorLocation(file, tensorName), read };
-}
-
-async function checkTied(
-  path: string,
-  tensors: ReadonlyMap<string, SafetensorsFile>,
-  first: string,
-  second: string,
-): Promise<void> {
-  const [a, b] = [first, second].map((name) => {
-    const file = tensors.get(name)!;
-    const { dtype, shape } = file.header.tensors.get(name)!;
-    return { kind: `${dtype} ${shape}`, location: tensorLocation(file, name) };
-  });
-  const same = a!.kind === b!.kind && (await sameBytes(a!.location, b!.location));
-  if (same) return;
-  throw new LingolensError(
-    "checkpoint-mismatch",
-    `${path}: expected "${first}" and "${second}" to be copies of one embedding, got different values. ` +
-      "A model with an output layer of its own is not supported.",
+  const weights = new Map([...parameters].map(([name, parameter]) => [name, weightOf(parameter)]));
+  const inMemory = [...weights.values()].filter(({ location }) => !location);
+  const bytes = inMemory.reduce((sum, { shape }) => sum + elementCount(shape), 0) * FLOAT32_BYTES;
+  if (format === "safetensors" && bytes <= CONVERT_IN_MEMORY) return weights;
+  const converted = await convertedWeights(path, files, parameters, options);
+  return new Map(
+    [...converted.header.tensors].map(([name, { dtype, shape }]) => [
+      name,
+      weightOf(locatedTensor(dtype, shape, tensorLocation(converted, name))),
+    ]),
   );
 }
 
+function weightOf(parameter: ParameterSource): Weight {
+  const { dtype, shape, location } = parameter;
+  const read = async () => toFloat32(await readStoredTensor(parameter));
+  // What is mapped must be aligned; the format does not ask for it.
+  if (dtype !== "F32" || !location || location.offset % FLOAT32_BYTES !== 0) return { shape, read };
+  return { shape, location, read };
+}
+
+const FLOAT32_BYTES = Float32Array.BYTES_PER_ELEMENT;
+
 /** What checkpoints leave out because it changes nothing. */
-function impliedWeights(tensorNames: Iterable<string>, config: CaptionerConfig): [string, Weight][] {
+function impliedParameters(
+  tensorNames: Iterable<string>,
+  config: CaptionerConfig,
+): [string, ParameterSource][] {
   const { hiddenSize, vocabularySize } = config.decoder;
-  const made = (shape: readonly number[], values: () => Float32Array) => ({
+  const made = (shape: readonly number[], values: () => Float32Array): ParameterSource => ({
+    dtype: "F32",
     shape,
-    read: async () => values(),
+    pieces: async function* () {
+      yield values();
+    },
   });
   const bias = made([1, vocabularySize], () => new Float32Array(vocabularySize));
   // Hugging Face has no projection between an encoder and a decoder of the same width.

@@ -85,7 +85,7 @@ function norm(prefix: string, size: number): Entry[] {
 /**
  * Compares a checkpoint's parameters with those of its config.
  * @param where Names the checkpoint in the error.
- * @throws {LingolensError} `checkpoint-mismatch` naming what is missing, unknown or of another shape.
+ * @throws {LingolensError} `checkpoint-mismatch` naming all that is missing, unknown or of another shape, one a line.
  */
 export function checkParameters(found: ParameterShapes, expected: ParameterShapes, where: string): void {
   const text = (shape: readonly number[]) => `[${shape.join(", ")}]`;
@@ -96,30 +96,34 @@ export function checkParameters(found: ParameterShapes, expected: ParameterShape
     return wanted !== undefined && text(wanted) !== text(shape);
   });
   const problems = [
-    list(
+    ...list(
       "Missing",
       missing.map(([name, shape]) => `${name} ${text(shape)}`),
     ),
-    list(
+    ...list(
       "Not of this model",
       unknown.map(([name, shape]) => `${name} ${text(shape)}`),
     ),
-    list(
+    ...list(
       "Of another shape",
       reshaped.map(([name, shape]) => `${name} (expected ${text(expected.get(name)!)}, got ${text(shape)})`),
     ),
-  ].join("");
-  if (problems === "") return;
+  ];
+  if (problems.length === 0) return;
   throw new LingolensError(
     "checkpoint-mismatch",
-    `${where}: the weights are not those that config.json describes.${problems} ` +
+    [
+      `${where}: the weights are not those that config.json describes.`,
+      ...problems,
       "Check that both come from the same model.",
+    ].join("\n"),
   );
 }
 
-function list(title: string, items: readonly string[]): string {
-  const shown = 5;
-  if (items.length === 0) return "";
-  const more = items.length > shown ? `, and ${items.length - shown} more` : "";
-  return ` ${title}: ${items.slice(0, shown).join(", ")}${more}.`;
+/** More than any model has; whoever makes a file with more wants our memory. */
+const MAX_LISTED = 10_000;
+
+function list(title: string, items: readonly string[]): string[] {
+  const more = items.length > MAX_LISTED ? [`${title}: ${items.length - MAX_LISTED} more.`] : [];
+  return [...items.slice(0, MAX_LISTED).map((item) => `${title}: ${item}.`), ...more];
 }

@@ -1,7 +1,7 @@
 /** Which of a repository's files make a model. */
 import { LingolensError } from "../../errors.js";
 import { TOKENIZER_FILES } from "../model-folder.js";
-import { isFileName } from "../safetensors-checkpoint.js";
+import { isFileName } from "../shards.js";
 
 /** What a caller needs of a model. */
 export type ModelPart = "config" | "tokenizer" | "weights";

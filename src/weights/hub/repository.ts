@@ -1,7 +1,7 @@
 /** What the hub says of a model: its commit, its licence and its files with sizes and digests. */
 import { z } from "zod";
 import { LingolensError, throwIfCancelled } from "../../errors.js";
-import { isFileName } from "../safetensors-checkpoint.js";
+import { isFileName } from "../shards.js";
 import type { HubConnection } from "./http.js";
 import { type HubReference, isCommit } from "./reference.js";
 
