@@ -107,7 +107,8 @@ export interface Captioner {
 }
 
 /**
- * Loads a model, which is downloaded first if it is of the hub and not in the cache.
+ * Loads a model, which is downloaded first if it is of the hub and not in the cache, and converted, once, if its weights
+ * cannot be used as they are (docs/model-folder.md); `onProgress` is told of both.
  * @throws {LingolensError} `file-not-found`, `fetch-failed`, `cancelled`, `option-unsupported`, `config-invalid`, `checkpoint-damaged`, `checkpoint-mismatch`,
  * `tokenizer-damaged`, `engine-unavailable`
  */
@@ -115,6 +116,7 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
   const { model } = options;
   const folder = await openModelFolder(
     model === undefined ? bundledModelFolder : await resolveModel(model, options),
+    options,
   );
   const tokenizer = await loadTokenizerFolder(folder.path);
   const engine = await createNativeEngine();

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { type Captioner, loadCaptioner } from "../captioner/captioner.js";
 import { LingolensError } from "../errors.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";
@@ -71,6 +72,34 @@ export async function modelFolder(
   const bar = downloadBar();
   try {
     return await resolveModel(model, { ...options, onProgress: bar.update });
+  } finally {
+    bar.stop();
+  }
+}
+
+/** What the commands that load a captioner take; commander leaves out what is not given. */
+export interface CaptionerFlags {
+  readonly model: string | undefined;
+  readonly offline: boolean | undefined;
+  readonly threads: number | undefined;
+  readonly decoderStart: number | undefined;
+}
+
+/** The captioner of --model; downloading and converting it show a progress bar on a terminal. */
+export async function openCaptioner(
+  { model, offline, threads, decoderStart }: CaptionerFlags,
+  signal: AbortSignal,
+): Promise<Captioner> {
+  const bar = downloadBar();
+  try {
+    return await loadCaptioner({
+      offline,
+      signal,
+      onProgress: bar.update,
+      ...(model !== undefined && { model }),
+      ...(threads !== undefined && { threads }),
+      ...(decoderStart !== undefined && { decoderStart }),
+    });
   } finally {
     bar.stop();
   }

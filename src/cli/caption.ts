@@ -1,6 +1,6 @@
 import { addAbortSignal } from "node:stream";
 import { Command, Option } from "commander";
-import { type CaptionResult, loadCaptioner, type NamedPicture } from "../captioner/captioner.js";
+import type { CaptionResult, NamedPicture } from "../captioner/captioner.js";
 import type { CaptionOptions } from "../captioner/options.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { expandInputs } from "../image/expand-inputs.js";
@@ -14,9 +14,9 @@ import {
   integer,
   interruptSignal,
   list,
-  modelFolder,
   modelOption,
   offlineOption,
+  openCaptioner,
   threadsOption,
 } from "./arguments.js";
 import { type CaptionFormat, captionWriter } from "./caption-format.js";
@@ -120,11 +120,7 @@ async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
     );
 
   const signal = interruptSignal();
-  const captioner = await loadCaptioner({
-    model: await modelFolder(model, { offline, signal }),
-    ...(threads !== undefined && { threads }),
-    ...(decoderStart !== undefined && { decoderStart }),
-  });
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart }, signal);
   try {
     if (model === undefined) process.stderr.write(BUNDLED_NOTE);
     // Standard input may never end; an interrupt does not wait for it.

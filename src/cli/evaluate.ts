@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { loadCaptioner } from "../captioner/captioner.js";
 import { type EvaluationReport, evaluateModel } from "../evaluation/evaluate-model.js";
 import {
   checkSupported,
@@ -9,9 +8,9 @@ import {
   integer,
   interruptSignal,
   list,
-  modelFolder,
   modelOption,
   offlineOption,
+  openCaptioner,
   threadsOption,
 } from "./arguments.js";
 import { progressBar } from "./progress-bar.js";
@@ -66,11 +65,7 @@ async function evaluate(flags: Flags): Promise<void> {
     flags;
   checkSupported(flags);
   const signal = interruptSignal();
-  const captioner = await loadCaptioner({
-    model: await modelFolder(model, { offline, signal }),
-    ...(threads !== undefined && { threads }),
-    ...(decoderStart !== undefined && { decoderStart }),
-  });
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart }, signal);
   const bar = progressBar("{bar} {percentage} %, {eta_formatted} left");
   try {
     bar?.start(1, 0);

@@ -3,7 +3,6 @@ import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
-import { loadCaptioner } from "../captioner/captioner.js";
 import { LingolensError } from "../errors.js";
 import { isUrl } from "../image/picture-source.js";
 import {
@@ -12,9 +11,9 @@ import {
   deviceOption,
   dtypeOption,
   interruptSignal,
-  modelFolder,
   modelOption,
   offlineOption,
+  openCaptioner,
   threadsOption,
 } from "./arguments.js";
 
@@ -73,11 +72,7 @@ async function score({
   checkSupported({ device, dtype });
   const lines = await readLines(data);
   const signal = interruptSignal();
-  const captioner = await loadCaptioner({
-    model: await modelFolder(model, { offline, signal }),
-    ...(threads !== undefined && { threads }),
-    ...(decoderStart !== undefined && { decoderStart }),
-  });
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart }, signal);
   try {
     for (const line of lines) {
       const { image, lang, caption } = line;

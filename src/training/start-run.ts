@@ -145,7 +145,7 @@ async function startingPoint(
 ): Promise<StartingPoint> {
   if (checkpoint !== undefined || recipe.model.kind === "pretrained") {
     const path = checkpoint ?? (await modelFolder((recipe.model as { path: string }).path, hub));
-    return fromFolder(await openModelFolder(path), recipe, checkpoint);
+    return fromFolder(await openModelFolder(path, hub), recipe, checkpoint);
   }
   return fromNothing(recipe, recipe.model, hub);
 }

@@ -14,7 +14,7 @@ export interface HubOptions {
   /** Use what is in the cache, and no network. Default: as HF_HUB_OFFLINE says. */
   readonly offline?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called as a download proceeds, with bytes. */
+  /** Called as a download proceeds, and where weights are converted, with bytes. */
   readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
   /** Told what a person should know, such as the size of a download. Default: the line goes to stderr. */
   readonly onNotice?: ((line: string) => void) | undefined;
@@ -46,7 +46,7 @@ export async function hubSnapshot(
   try {
     return await fetchSnapshot(cache, reference, parts, { ...options, onNotice });
   } catch (error) {
-    if (isFull(error)) throw cannotWrite(cache, error as Error);
+    if (isDiskError(error)) throw cannotWrite(cache.folder, error as Error);
     if (!cached || (error as LingolensError).code !== "fetch-failed") throw error;
     onNotice(`lingolens: using ${reference.name} from the cache. ${(error as Error).message}`);
     return cached;
@@ -186,17 +186,18 @@ function notCached({ folder }: CachedRepository, { name, revision }: HubReferenc
   );
 }
 
-function isFull(error: unknown): boolean {
+/** Whether the disk is full, or may not be written. */
+export function isDiskError(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS"].includes(
     (error as NodeJS.ErrnoException).code ?? "",
   );
 }
 
-function cannotWrite({ folder }: CachedRepository, cause: Error): LingolensError {
+export function cannotWrite(folder: string, cause: Error): LingolensError {
   return new LingolensError(
     "fetch-failed",
-    `The model cannot be written into ${folder}: ${cause.message}. Make room there or grant access, or set HF_HOME to ` +
-      "a folder elsewhere; what was fetched is kept.",
+    `The model cannot be written into ${folder}: ${cause.message}. Make room there or grant access, or set HF_HOME and ` +
+      "XDG_CACHE_HOME to folders elsewhere; what was fetched is kept.",
     { cause },
   );
 }
