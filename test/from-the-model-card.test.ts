@@ -1,7 +1,7 @@
 /** The lines of docs/from-the-model-card.md, run as they stand there against a hub and a web server on loopback. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -11,11 +11,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { onnxRuntimeLibrary } from "../src/engine/onnxruntime-library.js";
 import { jsonLines, output, run } from "./support/command-line.js";
 import { type HubServer, startHubServer } from "./support/hub-server.js";
-import { originalOnHub } from "./support/original-layout.js";
+import { originalOnHub, writeSafetensorsModel } from "./support/original-layout.js";
 import { temporaryFolder } from "./support/tiny-captioner.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const WEIGHTS = "model.safetensors";
 /** Where the card's picture is. */
 const PICTURE = { host: "images.cocodataset.org", path: "/val2017/000000397133.jpg" };
 
@@ -26,7 +25,7 @@ let webHost: string;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let env: Record<string, string>;
 let picture: string;
-/** What the same model says of the same picture, both taken from the disk. */
+/** What the same model says of the same picture, both from the disk, and the weights as safetensors. */
 let expected: { text: string; tokens: number[] };
 
 beforeAll(async () => {
@@ -36,13 +35,8 @@ beforeAll(async () => {
   picture = join(root, "examples/scene-1.png");
 
   hub = await startHubServer();
-  const pages = await originalOnHub(WEIGHTS);
-  await mkdir(join(cwd, "model"));
-  for (const [name, model] of pages) {
-    hub.models.set(name, model);
-    for (const [file, content] of Object.entries(model.files))
-      await writeFile(join(cwd, "model", file), content);
-  }
+  for (const [name, model] of await originalOnHub()) hub.models.set(name, model);
+  await writeSafetensorsModel(join(cwd, "model"));
   env = {
     HF_ENDPOINT: hub.endpoint,
     HF_HOME: join(cwd, "huggingface"),

@@ -1,5 +1,5 @@
 /** The golden model as the original is published: its files on one page of the hub, its tokenizer on another. */
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { languages } from "../../src/text/languages.js";
 import { type Piece, writeSentencePieceModel } from "../../src/text/sentencepiece-model.js";
@@ -10,19 +10,33 @@ import { smallModel, smallPieces } from "./small-tokenizer.js";
 
 /** Tokens of the golden model. */
 const VOCABULARY = 1000;
+const TOKENIZER = "sentencepiece.bpe.model";
 
 /** The pages of the hub that the original needs, by name. */
-export async function originalOnHub(weights: string): Promise<Map<string, HubModel>> {
-  const file = (name: string): Promise<Buffer> => readFile(join(tinyModel, name));
+export async function originalOnHub(): Promise<Map<string, HubModel>> {
   const files = {
-    "config.json": await file("config.json"),
-    [weights]: await file(weights),
     "README.md": "# A model",
+    "config.json": await file("config.json"),
+    "flax_model.msgpack": await file("flax_model.msgpack"),
   };
   return new Map([
     [ORIGINAL, { files }],
-    ["facebook/mbart-large-50", { licence: "mit", files: { "sentencepiece.bpe.model": tokenizer() } }],
+    ["facebook/mbart-large-50", { licence: "mit", files: { [TOKENIZER]: tokenizer() } }],
   ]);
+}
+
+/** The same model as a folder, of the same weights in another format, and with Flax's epsilon. */
+export async function writeSafetensorsModel(folder: string): Promise<void> {
+  const config = JSON.parse((await file("config.json")).toString());
+  config.mbart_config.layer_norm_eps = 1e-6;
+  await mkdir(folder);
+  await writeFile(join(folder, "config.json"), JSON.stringify(config));
+  await writeFile(join(folder, "model.safetensors"), await file("model.safetensors"));
+  await writeFile(join(folder, TOKENIZER), tokenizer());
+}
+
+function file(name: string): Promise<Buffer> {
+  return readFile(join(tinyModel, name));
 }
 
 /** As many pieces as leave room for what mBART-50 adds: a token in front, the languages and the mask. */

@@ -434,6 +434,13 @@ describe("offline", () => {
   });
 });
 
+it("a cache that cannot be written is named", async () => {
+  await writeFile(join(temporary.path, "hub"), "a file where the folder should be");
+  const { code, message } = await failure();
+  expect(code).toBe("fetch-failed");
+  expect(message).toMatch(/cannot be written.*hub.*HF_HOME/);
+});
+
 describe("hostile names", () => {
   it("in an index are refused", async () => {
     const { "model.safetensors": _, ...files } = model.files;

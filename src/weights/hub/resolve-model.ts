@@ -1,13 +1,13 @@
 /** From what a person calls a model to a folder that holds it. */
 import { mkdir, realpath, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { LingolensError } from "../../errors.js";
 import { userCacheFolder } from "../../user-cache.js";
 import { linkFile } from "./cache.js";
 import { exists } from "./download.js";
 import type { ModelPart } from "./model-files.js";
 import { type HubReference, ORIGINAL, parseReference } from "./reference.js";
-import { type HubOptions, hubSnapshot, type Snapshot } from "./snapshot.js";
+import { cannotWrite, type HubOptions, hubSnapshot, isDiskError, type Snapshot } from "./snapshot.js";
 
 /** Models that are published without a tokenizer, and where theirs is, as the model card says. */
 const TOKENIZERS: ReadonlyMap<string, HubReference> = new Map([
@@ -40,7 +40,13 @@ export async function resolveModel(
   // The small one first: where it fails, nothing large was fetched for nothing.
   const small = await hubSnapshot(tokenizer, ["tokenizer"], options);
   const large = await hubSnapshot(reference, parts, options);
-  return joinSnapshots(reference.name, [large, small]);
+  const folder = joinedFolder(reference.name, [large, small]);
+  try {
+    await joinSnapshots(folder, [large, small]);
+  } catch (error) {
+    throw isDiskError(error) ? cannotWrite(folder, error as Error) : error;
+  }
+  return folder;
 }
 
 function unknownName(name: string, isFile: boolean): LingolensError {
@@ -53,14 +59,17 @@ function unknownName(name: string, isFile: boolean): LingolensError {
     : new LingolensError("option-unsupported", `The model's name "${name}" is malformed; ${expected}.`);
 }
 
-/** A folder with the files of several snapshots, which stay as their repositories have them. */
-async function joinSnapshots(name: string, snapshots: readonly Snapshot[]): Promise<string> {
+function joinedFolder(name: string, snapshots: readonly Snapshot[]): string {
   const commits = snapshots.map(({ commit }) => commit.slice(0, 12)).join("+");
-  const folder = join(userCacheFolder(), "models", name.replace("/", "--"), commits);
+  return join(userCacheFolder(), "models", name.replace("/", "--"), commits);
+}
+
+/** Fills a folder with the files of several snapshots, which stay as their repositories have them. */
+async function joinSnapshots(folder: string, snapshots: readonly Snapshot[]): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const { folder: from, files } of snapshots) {
     for (const file of files) {
-      const path = join(folder, basename(file));
+      const path = join(folder, file);
       if (await exists(path)) continue;
       // What is left of one whose cache was moved or emptied.
       await rm(path, { force: true });
@@ -68,5 +77,4 @@ async function joinSnapshots(name: string, snapshots: readonly Snapshot[]): Prom
       await linkFile(source, source, path);
     }
   }
-  return folder;
 }

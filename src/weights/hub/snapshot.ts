@@ -186,11 +186,9 @@ function notCached({ folder }: CachedRepository, { name, revision }: HubReferenc
   );
 }
 
-/** Whether the disk is full, or may not be written. */
+/** Whether the disk is at fault, such as one that is full; what goes wrong with connections is a `LingolensError`. */
 export function isDiskError(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS"].includes(
-    (error as NodeJS.ErrnoException).code ?? "",
-  );
+  return (error as NodeJS.ErrnoException).syscall !== undefined;
 }
 
 export function cannotWrite(folder: string, cause: Error): LingolensError {
