@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdir, readdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer as createProxy } from "node:http";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -398,6 +399,33 @@ it.each(["ftp://hub", "not an address", "https://user:password@hub.example"])(
     expect(message).not.toContain(endpoint);
   },
 );
+
+it("a proxy of the environment is gone through", async () => {
+  const asked: string[] = [];
+  const { hostname, port } = new URL(hub.endpoint);
+  const proxy = createProxy().on("connect", ({ url = "" }, client) => {
+    asked.push(url);
+    // Only the proxy knows the hub's name.
+    const [host, at] = url.startsWith("hub.invalid:") ? [hostname, port] : url.split(":");
+    const onward = connect(Number(at), host, () => {
+      client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      onward.pipe(client).pipe(onward);
+    });
+    for (const end of [client, onward]) end.on("error", () => {});
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  try {
+    vi.stubEnv("HF_ENDPOINT", "http://hub.invalid");
+    for (const name of ["http_proxy", "HTTP_PROXY"])
+      vi.stubEnv(name, `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    await expectContent(await resolve(), "model.safetensors", WEIGHTS);
+    expect(asked).toContain("hub.invalid:80");
+  } finally {
+    proxy.close();
+    proxy.closeAllConnections();
+  }
+});
 
 describe("offline", () => {
   it.each([
