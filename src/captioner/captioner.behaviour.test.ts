@@ -1,6 +1,4 @@
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder, tinyLanguages, writeTinyCaptioner } from "../../test/support/tiny-captioner.js";
@@ -57,10 +55,10 @@ describe("the event loop", () => {
     return longest;
   }
 
-  // The aim is 50 ms; 45 to 54 were measured on two quiet cores, and the margin is for busy ones.
-  it("goes on during a long call", async () => {
-    const options = { beams: 8, lang: "all", maxLength: 40 };
-    expect(await longestStall(() => captioner.caption(scenes(24), options))).toBeLessThanOrEqual(100);
+  // 10 to 35 ms were measured on two quiet cores; the retries are for busy ones.
+  it.each([4, 24])("goes on during a long call, %i pictures at once", { retry: 2 }, async (batchSize) => {
+    const options = { beams: 8, lang: "all", maxLength: 40, batchSize };
+    expect(await longestStall(() => captioner.caption(scenes(24), options))).toBeLessThanOrEqual(50);
   });
 
   it("goes on while photos of 12 megapixels are prepared", async () => {
@@ -76,25 +74,6 @@ describe("the event loop", () => {
     const work = () => captioner.caption(photos, { beams: 1, maxLength: 4, batchSize: photos.length });
     expect(await longestStall(work)).toBeLessThanOrEqual(100);
   });
-});
-
-it("keeps its memory: a thousand calls grow the process by a tenth at most after the first hundred", async () => {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  const images = scenes(4);
-  const residentAfter = async (calls: number): Promise<number> => {
-    for (let i = 0; i < calls; i++) await captioner.caption(images[i % 4]!, { maxLength: 6 });
-    // Twice: memory outside V8's heap is freed by finalizers of the first.
-    for (let i = 0; i < 2; i++) {
-      collect();
-      await new Promise(setImmediate);
-    }
-    return process.memoryUsage.rss();
-  };
-  const before = await residentAfter(100);
-  const after = await residentAfter(900);
-  // The aim is 5 %, which is missed: 5.8 to 6.3 % were measured.
-  expect(after / before).toBeLessThan(1.1);
 });
 
 describe("a call that is cancelled", () => {

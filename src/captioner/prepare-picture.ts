@@ -1,8 +1,8 @@
 import { LingolensError, throwIfCancelled } from "../errors.js";
-import { runInSlices } from "../image/pausable.js";
 import { loadPicture, type PictureSource } from "../image/picture-source.js";
 import { preprocessing } from "../image/preprocess.js";
 import type { PreprocessorConfig } from "../image/preprocessor-config.js";
+import { runInSlices } from "../pausable.js";
 import type { ResolvedCaptionOptions } from "./options.js";
 
 /** A picture with the name that results carry, or what is wrong with it already. */

@@ -1,4 +1,6 @@
 import { throwIfCancelled } from "../errors.js";
+import { type Pausable, runInSlices } from "../pausable.js";
+import type { StepResult } from "./candidates.js";
 import type { Continuation, DecoderSession } from "./decoder-session.js";
 import type { Search } from "./search.js";
 
@@ -44,13 +46,18 @@ export async function generate(
         edited: running.flatMap(({ edits }) => edits.map(({ ids }) => ids)),
       },
     );
-    let place = 0;
-    for (const search of running)
-      search.advance(
-        result,
-        search.running.map(() => place++),
-      );
+    await runInSlices(advanceAll(running, result));
     onStep?.();
+  }
+}
+
+/** Lets every search take in its rows of the result. Hundreds of them take longer than others should wait. */
+function* advanceAll(searches: readonly Search[], result: StepResult): Pausable<void> {
+  let place = 0;
+  for (const search of searches) {
+    const rows = search.running.map(() => place++);
+    search.advance(result, rows);
+    yield;
   }
 }
 

@@ -4,8 +4,8 @@
  */
 import sharp, { type Metadata, type Sharp } from "sharp";
 import { LingolensError } from "../errors.js";
+import { runInSlices } from "../pausable.js";
 import { decodingGif, gifSize } from "./gif.js";
-import { runInSlices } from "./pausable.js";
 import type { RgbImage } from "./pixels.js";
 import { cmykToRgb, gray16ToRgb, highBytesToRgb, type Samples } from "./samples.js";
 import { type ImageFormat, sniff } from "./sniff.js";

@@ -4,7 +4,7 @@
  * Format: GIF89a specification, W3C, 1990.
  */
 import { LingolensError } from "../errors.js";
-import type { Pausable } from "./pausable.js";
+import type { Pausable } from "../pausable.js";
 import type { RgbImage } from "./pixels.js";
 
 /** The frame's place on the screen and where its compressed indices start. */

@@ -3,7 +3,7 @@
  * PIL's bicubic, crop the centre, scale to 0..1, normalise by channel.
  */
 import { LingolensError } from "../errors.js";
-import { type Pausable, runAtOnce } from "./pausable.js";
+import { type Pausable, runAtOnce } from "../pausable.js";
 import type { RgbImage } from "./pixels.js";
 import type { PreprocessorConfig } from "./preprocessor-config.js";
 import { resizing } from "./resize.js";

@@ -2,7 +2,7 @@
  * Pillow's bicubic resize, byte for byte (src/libImaging/Resample.c, 8-bit path): an antialiasing filter that
  * widens with the reduction, fixed-point weights, a horizontal pass rounded to bytes, then a vertical one.
  */
-import { type Pausable, runAtOnce } from "./pausable.js";
+import { type Pausable, runAtOnce } from "../pausable.js";
 import type { RgbImage } from "./pixels.js";
 
 /** 8 bits for the sample and 2 of headroom, because bicubic weights overshoot. */

@@ -1,5 +1,5 @@
 /** PIL's conversions of what is not 8-bit gray or RGB (src/libImaging/Convert.c and Unpack.c). */
-import type { Pausable } from "./pausable.js";
+import type { Pausable } from "../pausable.js";
 import type { RgbImage } from "./pixels.js";
 
 /** Samples as a decoder gives them: [height, width, channels], one byte each or two, the low one first. */

@@ -1,4 +1,4 @@
-import { Turns } from "../engine/turns.js";
+import { Turns } from "./engine/turns.js";
 
 /**
  * Long work in plain JavaScript that can let others go on meanwhile: a generator that yields wherever it may pause,
