@@ -5,6 +5,7 @@ import { LingolensError } from "../errors.js";
 import { captionCommand } from "./caption.js";
 import { dataCommand } from "./data.js";
 import { evaluateCommand } from "./evaluate.js";
+import { initCommand } from "./init.js";
 import { scoreCommand } from "./score.js";
 import { tokenizeCommand } from "./tokenize.js";
 import { trainCommand } from "./train.js";
@@ -38,6 +39,7 @@ for (const command of [
   scoreCommand,
   tokenizeCommand,
   dataCommand,
+  initCommand,
 ])
   program.addCommand(inheriting(command(), program));
 

@@ -13,18 +13,63 @@ export function initializeParameters(
   shapes: ReadonlyMap<string, readonly number[]>,
   seed: number,
 ): Map<string, Float32Array> {
-  const normal = normalNumbers(seed);
   return new Map(
-    [...shapes].map(([name, shape]) => {
-      const positions = initialPositions(name, shape);
-      if (positions) return [name, positions] as const;
-      const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
-      const deviation = initialDeviation(name, shape, config);
-      if (deviation > 0) for (let i = 0; i < values.length; i++) values[i] = normal() * deviation;
-      else if (isNormWeight(name)) values.fill(1);
+    [...initialPieces(config, shapes, seed)].map(([name, pieces]) => {
+      const values = new Float32Array(count(shapes.get(name)!));
+      let done = 0;
+      for (const piece of pieces()) {
+        values.set(piece, done);
+        done += piece.length;
+      }
       return [name, values] as const;
     }),
   );
+}
+
+/** Values made at once where a parameter is larger. */
+const PIECE = 1 << 22;
+
+/** The same values, each parameter's in pieces that are made as they are asked for, in any order of parameters. */
+export function initialPieces(
+  config: CaptionerConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  seed: number,
+): Map<string, () => Iterable<Float32Array>> {
+  // One sequence of numbers for all parameters; each knows where its own begin.
+  let drawn = 0;
+  const piecesOf = (name: string, shape: readonly number[]): (() => Iterable<Float32Array>) => {
+    if (isPositions(name)) return () => [initialPositions(name, shape)];
+    const size = count(shape);
+    const deviation = initialDeviation(name, shape, config);
+    if (deviation === 0) return () => [new Float32Array(size).fill(isNormWeight(name) ? 1 : 0)];
+    const first = drawn;
+    drawn += size;
+    return () => normalPieces({ seed, first, size, deviation });
+  };
+  return new Map([...shapes].map(([name, shape]) => [name, piecesOf(name, shape)]));
+}
+
+function* normalPieces({
+  seed,
+  first,
+  size,
+  deviation,
+}: {
+  readonly seed: number;
+  readonly first: number;
+  readonly size: number;
+  readonly deviation: number;
+}): Generator<Float32Array> {
+  const normal = normalNumbers(seed, first);
+  for (let done = 0; done < size; done += PIECE) {
+    const piece = new Float32Array(Math.min(PIECE, size - done));
+    for (let i = 0; i < piece.length; i++) piece[i] = normal() * deviation;
+    yield piece;
+  }
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
 }
 
 const isNormWeight = (name: string): boolean => /(norm\d?|layrnorm|layernorm_embedding)\.weight$/.test(name);
@@ -49,10 +94,11 @@ const POSITION_AMPLITUDE = 0.7;
 /** The longest wave over the shortest. Grids and captions are short, so this is far below Vaswani's 10,000. */
 const POSITION_RANGE = 100;
 
-function initialPositions(name: string, shape: readonly number[]): Float32Array | undefined {
+const isPositions = (name: string): boolean => /(embed_positions|position_embedding)\.weight$/.test(name);
+
+function initialPositions(name: string, shape: readonly number[]): Float32Array {
   const [rows, width] = shape as [number, number];
   if (name.endsWith("embed_positions.weight")) return waves(rows, width, (row) => [row]);
-  if (!name.endsWith("position_embedding.weight")) return undefined;
   // Row 0 is the class position; the patches follow row by row.
   const grid = Math.sqrt(rows - 1);
   const table = waves(rows, width, (row) => [Math.floor((row - 1) / grid), (row - 1) % grid]);

@@ -1,10 +1,11 @@
 /**
  * Seeded random numbers: a counter run through a mixer (SplitMix32), so that equal seeds give equal numbers on
  * every machine.
+ * @param skip How many of the first numbers to leave out, at no cost.
  * @returns a function that gives numbers in [0, 1)
  */
-export function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
+export function randomNumbers(seed: number, skip = 0): () => number {
+  let state = (seed + Math.imul(skip, 0x9e3779b9)) >>> 0;
   return () => {
     state = (state + 0x9e3779b9) >>> 0;
     let z = state;
@@ -14,8 +15,8 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** Normally distributed numbers of mean 0 and deviation 1 (Box & Muller 1958). */
-export function normalNumbers(seed: number): () => number {
-  const uniform = randomNumbers(seed);
+/** Normally distributed numbers of mean 0 and deviation 1 (Box & Muller 1958), without the first `skip` of them. */
+export function normalNumbers(seed: number, skip = 0): () => number {
+  const uniform = randomNumbers(seed, 2 * skip);
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

@@ -40,6 +40,9 @@ export async function writeFolderAtomically(
 ): Promise<void> {
   const parent = dirname(resolve(path));
   await mkdir(parent, { recursive: true });
+  // What takes long to fill is not begun in vain.
+  const there = await readdir(path).catch(({ code }) => (code === "ENOENT" ? [] : [code]));
+  if (there.length > 0) throw alreadyExists(path);
   const aside = temporaryName(path);
   try {
     await mkdir(aside);
@@ -51,13 +54,17 @@ export async function writeFolderAtomically(
     await rm(aside, { recursive: true, force: true });
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "ENOTEMPTY" && code !== "EEXIST" && code !== "ENOTDIR") throw error;
-    throw new LingolensError(
-      "already-exists",
-      `${path}: expected a new or empty folder, got one that is not. Name another, or remove it first.`,
-      { cause: error },
-    );
+    throw alreadyExists(path, error);
   }
   await syncFolder(parent);
+}
+
+function alreadyExists(path: string, cause?: unknown): LingolensError {
+  return new LingolensError(
+    "already-exists",
+    `${path}: expected a new or empty folder, got one that is not. Name another, or remove it first.`,
+    { cause },
+  );
 }
 
 const TEMPORARY_NAME = /^\.tmp-.+-\d+-[0-9a-f]{8}$/;

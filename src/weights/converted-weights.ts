@@ -5,31 +5,19 @@
 import { createHash } from "node:crypto";
 import { mkdir, realpath, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { LingolensError, throwIfCancelled } from "../errors.js";
+import { LingolensError } from "../errors.js";
 import { userCacheFolder } from "../user-cache.js";
 import { removeLeftovers, writeFileAtomically } from "./atomic-file.js";
 import { fileIdentity } from "./file-identity.js";
 import { withFileLock } from "./hub/file-lock.js";
 import { readJsonObject } from "./json-file.js";
-import {
-  openSafetensors,
-  type SafetensorsFile,
-  type SafetensorsSource,
-  toFloat32,
-  writeSafetensors,
-} from "./safetensors.js";
-import { elementCount, type StoredTensor } from "./stored-tensor.js";
+import { float32Sources, type ParameterSource, type WritingOptions } from "./parameter-source.js";
+import { openSafetensors, type SafetensorsFile, writeSafetensors } from "./safetensors.js";
 
-export interface ConversionOptions {
-  /** Called as weights are converted, with bytes. */
-  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
+export interface ConversionOptions extends WritingOptions {
   /** Told in one line that a conversion begins. Default: the line goes to stderr. */
   readonly onNotice?: ((line: string) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
-
-/** A parameter and how to come by its values: a checkpoint's tensor, or one that is made. */
-export type ParameterSource = Omit<StoredTensor, "file">;
 
 /** Changed when the conversion changes, so that older results are made anew. */
 const VERSION = 1;
@@ -64,7 +52,7 @@ export async function convertedWeights(
         await removeLeftovers(place, ABANDONED);
         notify(files, place, options);
         const path = join(place, "model.safetensors");
-        await writeSafetensors(path, inFloat32(parameters, options));
+        await writeSafetensors(path, float32Sources(parameters, options));
         const json = { folder, source, converted: await fileIdentity(path) };
         await writeFileAtomically(join(place, "source.json"), (file) =>
           writeFile(file, `${JSON.stringify(json, null, 2)}\n`),
@@ -124,29 +112,6 @@ function notify(files: readonly string[], place: string, { onNotice = toStderr }
 
 function toStderr(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-function inFloat32(
-  parameters: ReadonlyMap<string, ParameterSource>,
-  { onProgress, signal }: ConversionOptions,
-): Map<string, SafetensorsSource> {
-  const bytes = (shape: readonly number[]) => elementCount(shape) * Float32Array.BYTES_PER_ELEMENT;
-  const total = [...parameters.values()].reduce((sum, { shape }) => sum + bytes(shape), 0);
-  let done = 0;
-  return new Map(
-    [...parameters].map(([name, { dtype, shape, pieces }]) => {
-      const data = async function* (): AsyncGenerator<Float32Array> {
-        for await (const piece of pieces()) {
-          throwIfCancelled(signal);
-          const values = toFloat32({ dtype, shape, data: piece });
-          yield values;
-          done += values.byteLength;
-          onProgress?.({ done, total });
-        }
-      };
-      return [name, { dtype: "F32", shape, data }] as const;
-    }),
-  );
 }
 
 const UNWRITABLE = ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR", "EEXIST"];

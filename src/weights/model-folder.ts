@@ -7,10 +7,11 @@ import { writeFolderAtomically } from "./atomic-file.js";
 import { type CheckpointFiles, findCheckpoint, SINGLE_FILE } from "./checkpoint.js";
 import { captionerParameter, isVisionEncoderDecoder } from "./checkpoint-names.js";
 import { parameterTensors } from "./checkpoint-parameters.js";
-import { type ConversionOptions, convertedWeights, type ParameterSource } from "./converted-weights.js";
+import { type ConversionOptions, convertedWeights } from "./converted-weights.js";
 import { float32ToBfloat16, float32ToFloat16 } from "./half.js";
 import { readJsonObject } from "./json-file.js";
 import { checkParameters, parameterShapes } from "./parameter-shapes.js";
+import { madeParameter, type ParameterSource } from "./parameter-source.js";
 import {
   type SafetensorsSource,
   type TensorLocation,
@@ -150,22 +151,16 @@ function impliedParameters(
   config: CaptionerConfig,
 ): [string, ParameterSource][] {
   const { hiddenSize, vocabularySize } = config.decoder;
-  const made = (shape: readonly number[], values: () => Float32Array): ParameterSource => ({
-    dtype: "F32",
-    shape,
-    pieces: async function* () {
-      yield values();
-    },
-  });
-  const bias = made([1, vocabularySize], () => new Float32Array(vocabularySize));
+  const zeros = (...shape: number[]) => madeParameter(shape, () => [new Float32Array(elementCount(shape))]);
+  const bias = zeros(1, vocabularySize);
   // Hugging Face has no projection between an encoder and a decoder of the same width.
   if (hiddenSize !== config.vision.hiddenSize || !isVisionEncoderDecoder(tensorNames)) {
     return [["final_logits_bias", bias]];
   }
   return [
     ["final_logits_bias", bias],
-    ["model.visual_projection.weight", made([hiddenSize, hiddenSize], () => identity(hiddenSize))],
-    ["model.visual_projection.bias", made([hiddenSize], () => new Float32Array(hiddenSize))],
+    ["model.visual_projection.weight", madeParameter([hiddenSize, hiddenSize], () => [identity(hiddenSize)])],
+    ["model.visual_projection.bias", zeros(hiddenSize)],
   ];
 }
 
@@ -175,13 +170,16 @@ function identity(size: number): Float32Array {
   return matrix;
 }
 
+/** A parameter's values, in memory or made in pieces when they are to be written. */
+export interface ParameterValues {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | (() => Iterable<Float32Array> | AsyncIterable<Float32Array>);
+}
+
 export interface ModelFolderContents {
   readonly config: CaptionerConfig;
   /** Every parameter of `parameterShapes(config)`. */
-  readonly parameters: ReadonlyMap<
-    string,
-    { readonly shape: readonly number[]; readonly data: Float32Array }
-  >;
+  readonly parameters: ReadonlyMap<string, ParameterValues>;
   /** The tokenizer's files by their names. */
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   /** For preprocessor_config.json. */
@@ -223,19 +221,21 @@ export async function writeModelFiles(folder: string, contents: ModelFolderConte
     }
     await writeFile(join(folder, name), bytes);
   }
-  const tensors = [...parameters].map(
-    ([name, { shape, data }]) => [name, stored(shape, data, dtype)] as const,
-  );
+  const tensors = [...parameters].map(([name, values]) => [name, stored(values, dtype)] as const);
   await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
 }
 
+const STORED = {
+  fp32: { dtype: "F32", narrow: (values: Float32Array) => values },
+  fp16: { dtype: "F16", narrow: float32ToFloat16 },
+  bf16: { dtype: "BF16", narrow: float32ToBfloat16 },
+} as const;
+
 /** Narrowed when its turn comes, so that only one parameter stands twice in memory. */
-function stored(
-  shape: readonly number[],
-  data: Float32Array,
-  dtype: "fp32" | "fp16" | "bf16",
-): SafetensorsSource {
-  if (dtype === "fp16") return { dtype: "F16", shape, data: () => float32ToFloat16(data) };
-  if (dtype === "bf16") return { dtype: "BF16", shape, data: () => float32ToBfloat16(data) };
-  return { dtype: "F32", shape, data };
+function stored({ shape, data }: ParameterValues, as: keyof typeof STORED): SafetensorsSource {
+  const { dtype, narrow } = STORED[as];
+  const pieces = async function* () {
+    for await (const piece of ArrayBuffer.isView(data) ? [data] : data()) yield narrow(piece);
+  };
+  return { dtype, shape, data: pieces };
 }
