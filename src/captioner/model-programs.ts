@@ -25,8 +25,11 @@ const OUTPUTS = {
 
 export type ProgramName = keyof typeof OUTPUTS;
 
-/** Rearranged copies of the weights are worth their memory up to this many parameters. */
-const PREPACK_LIMIT = 64e6;
+/** Programs that run for every caption: rearranged copies of their weights are worth the time and the memory. */
+const OFTEN_RUN: readonly ProgramName[] = ["encode", "decode"];
+
+/** Up to this many parameters they are for any program. */
+const SMALL_MODEL = 64e6;
 
 /** The programs of a model, compiled when first asked for, over weights that stay in their files. */
 export class ModelPrograms {
@@ -81,7 +84,7 @@ export class ModelPrograms {
       {
         weights: this.locations,
         externalDataFolder: this.externalDataFolder,
-        prepack: size <= PREPACK_LIMIT,
+        prepack: size <= SMALL_MODEL || OFTEN_RUN.includes(name),
         ...(this.threads !== undefined && { threads: this.threads }),
       },
     );

@@ -68,9 +68,9 @@ export class CaptionerGraph {
     return mbartDecoder(this.#parameters, this.config.decoder, inputs);
   }
 
-  /** [rows, hidden] → logits [rows, vocabulary] */
-  head(hiddenStates: Tensor): Tensor {
-    return languageModelHead(this.#parameters, this.config.decoder, hiddenStates);
+  /** [rows, hidden] → logits [rows, vocabulary]. `few`: there are a few rows only, as in a step of a search. */
+  head(hiddenStates: Tensor, { few = false } = {}): Tensor {
+    return languageModelHead(this.#parameters, this.config.decoder, hiddenStates, few);
   }
 
   /** `pixelValues` as a program's input, [pictures, channels, size, size]. */
@@ -135,7 +135,7 @@ export function decodeOutputs(config: CaptionerConfig, int8?: ReadonlySet<string
   const cache = { pairs: graph.cacheInputs(rows), bias };
   const { lastHiddenState, own } = graph.decode({ ids, positions, cross: graph.crossInputs(), cache });
   const tokens = reshape(lastHiddenState, [multiplyDimensions(rows, "length"), config.decoder.hiddenSize]);
-  const logits = graph.head(gather(tokens, input("wanted", "int64", ["hypotheses"])));
+  const logits = graph.head(gather(tokens, input("wanted", "int64", ["hypotheses"])), { few: true });
   return { ...keyValueNames("own", own), ...nextToken(logits) };
 }
 

@@ -15,7 +15,7 @@ import { attention, cachedAttention, type KeyValue, mergeHeads, splitHeads } fro
 import { layerNorm } from "../nn/layer-norm.js";
 import { linear } from "../nn/linear.js";
 import type { ParameterScope } from "../nn/parameters.js";
-import { lookUp, product } from "../nn/product.js";
+import { lookUp, product, productOfFew } from "../nn/product.js";
 import type { DecoderConfig } from "./config.js";
 
 /**
@@ -134,11 +134,18 @@ export function mbartDecoder(
   };
 }
 
-/** Scores of every token of the vocabulary, [rows, vocabulary]: the head is tied to the embedding. */
-export function languageModelHead(root: ParameterScope, config: DecoderConfig, hiddenStates: Tensor): Tensor {
-  const { vocabularySize } = config;
+/**
+ * Scores of every token of the vocabulary, [rows, vocabulary]: the head is tied to the embedding.
+ * @param few whether there are a few rows only, as in a step of a search
+ */
+export function languageModelHead(
+  root: ParameterScope,
+  { vocabularySize }: DecoderConfig,
+  hiddenStates: Tensor,
+  few = false,
+): Tensor {
   const bias = reshape(root.get("final_logits_bias", [1, vocabularySize]), [vocabularySize]);
-  return product(root, EMBEDDING, hiddenStates, vocabularySize, bias);
+  return (few ? productOfFew : product)(root, EMBEDDING, hiddenStates, vocabularySize, bias);
 }
 
 /** [vocabulary, hidden] */

@@ -5,8 +5,10 @@ import {
   gatherColumns,
   gemm,
   int8Product,
+  matMul,
   multiply,
   reshape,
+  swapLast,
   type Tensor,
   transpose,
 } from "../graph/index.js";
@@ -33,6 +35,22 @@ export function product(
     return gemm(x, scope.get(name, [outFeatures, inFeatures]), bias, { transposeB: true });
   const { weight, scale, smoothing } = int8Weight(scope, name, [outFeatures, inFeatures]);
   return add(int8Product(multiply(x, smoothing), weight, scale), bias);
+}
+
+/**
+ * The same product, for a few rows and a weight that is needed elsewhere, too: as (W·xᵀ)ᵀ it is read from where it
+ * lies. The other way round ONNX Runtime would rearrange it first, at every run or in a second copy.
+ */
+export function productOfFew(
+  scope: ParameterScope,
+  name: string,
+  x: Tensor,
+  outFeatures: number,
+  bias: Tensor,
+): Tensor {
+  if (scope.isInt8(name)) return product(scope, name, x, outFeatures, bias);
+  const weight = scope.get(name, [outFeatures, x.shape[1] as number]);
+  return add(swapLast(matMul(weight, swapLast(x))), bias);
 }
 
 /** Rows of the weight [rows, width]: ids [a, b] → [a, b, width]. */
