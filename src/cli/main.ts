@@ -5,6 +5,7 @@ import { LingolensError } from "../errors.js";
 import { captionCommand } from "./caption.js";
 import { dataCommand } from "./data.js";
 import { evaluateCommand } from "./evaluate.js";
+import { exportCommand } from "./export.js";
 import { initCommand } from "./init.js";
 import { scoreCommand } from "./score.js";
 import { tokenizeCommand } from "./tokenize.js";
@@ -40,6 +41,7 @@ for (const command of [
   tokenizeCommand,
   dataCommand,
   initCommand,
+  exportCommand,
 ])
   program.addCommand(inheriting(command(), program));
 

@@ -1,0 +1,116 @@
+import { readdir } from "node:fs/promises";
+import { Command, Option } from "commander";
+import { LingolensError } from "../errors.js";
+import { exportHuggingFace, type StorageType } from "../exports/huggingface.js";
+import type { ExportOptions } from "../exports/parameters.js";
+import { writeFolderAtomically } from "../weights/atomic-file.js";
+import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
+import { interruptSignal, modelFolder, modelOption, offlineOption } from "./arguments.js";
+import { downloadBar } from "./progress-bar.js";
+
+const EXAMPLES = `
+Examples:
+  lingolens export --to huggingface --out for-python
+  lingolens export --model original --to huggingface --dtype bf16 --out for-python
+
+What each form is for: docs/exporting.md.`;
+
+/** Options that some targets take. */
+interface TargetFlags {
+  readonly dtype?: StorageType;
+}
+
+interface Flags extends TargetFlags {
+  readonly model?: string;
+  readonly offline?: boolean;
+  readonly to: string;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+/** A form to export to. */
+interface Target {
+  /** Which of the options it takes. */
+  readonly takes: readonly (keyof TargetFlags)[];
+  /** Writes its files into the folder `out`. */
+  readonly write: (
+    folder: ModelFolder,
+    out: string,
+    flags: TargetFlags,
+    options: ExportOptions,
+  ) => Promise<void>;
+}
+
+const TARGETS: Readonly<Record<string, Target>> = {
+  huggingface: {
+    takes: ["dtype"],
+    write: (folder, out, flags, options) => exportHuggingFace(folder, out, { ...flags, ...options }),
+  },
+};
+
+export function exportCommand(): Command {
+  return new Command("export")
+    .description("write a model in another form")
+    .addOption(modelOption())
+    .addOption(offlineOption())
+    .addOption(new Option("--to <form>", "what to write").choices(Object.keys(TARGETS)).makeOptionMandatory())
+    .addOption(
+      new Option("--dtype <type>", "huggingface: how weights are stored (default: fp32)").choices([
+        "fp32",
+        "fp16",
+        "bf16",
+      ]),
+    )
+    .requiredOption("--out <folder>", "new folder to write")
+    .option("--json", "print the folder and its form as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(exportModel);
+}
+
+async function exportModel({ model, offline, to, out, json, ...flags }: Flags): Promise<void> {
+  const target = TARGETS[to]!;
+  refuseForeign(flags, to);
+  await refuseUsed(out);
+  const signal = interruptSignal();
+  const path = await modelFolder(model, { offline, signal });
+  const [conversion, bar] = [downloadBar(), downloadBar()];
+  try {
+    const folder = await openModelFolder(path, { signal, onProgress: conversion.update });
+    conversion.stop();
+    const onNotice = (line: string) => process.stderr.write(`Note: ${line}\n`);
+    await writeFolderAtomically(out, (aside) =>
+      target.write(folder, aside, flags, { signal, onProgress: bar.update, onNotice }),
+    );
+  } finally {
+    conversion.stop();
+    bar.stop();
+  }
+  process.stdout.write(json ? `${JSON.stringify({ to, out })}\n` : `Done: the ${to} form is in ${out}\n`);
+}
+
+/** Refuses options that the target would ignore. */
+function refuseForeign(flags: TargetFlags, to: string): void {
+  for (const name of Object.keys(flags) as (keyof TargetFlags)[]) {
+    if (TARGETS[to]!.takes.includes(name)) continue;
+    const takers = Object.keys(TARGETS).filter((key) => TARGETS[key]!.takes.includes(name));
+    throw new LingolensError(
+      "option-unsupported",
+      `--${kebab(name)} does nothing for --to ${to}; it belongs to --to ${takers.join(" and --to ")}. Leave it out.`,
+    );
+  }
+}
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** Refuses, before any work, what the finished folder could not take the place of. */
+async function refuseUsed(out: string): Promise<void> {
+  const used = await readdir(out).then(
+    (names) => names.length > 0,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+  );
+  if (!used) return;
+  throw new LingolensError(
+    "already-exists",
+    `${out}: expected a new or empty folder, got one that is not. Name another, or remove it first.`,
+  );
+}

@@ -1,0 +1,49 @@
+/** The small files of an exported folder. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { readPreprocessorConfig } from "../image/preprocessor-config.js";
+import type { ModelFolder } from "../weights/model-folder.js";
+
+export async function writeJson(out: string, name: string, json: unknown): Promise<void> {
+  await writeFile(join(out, name), `${JSON.stringify(json, undefined, 2)}\n`);
+}
+
+/** generation_config.json with the model's special tokens, since Hugging Face looks for them there. */
+export async function writeGenerationConfig(
+  { config, generationConfig }: ModelFolder,
+  out: string,
+): Promise<void> {
+  const { ids } = config;
+  await writeJson(out, "generation_config.json", {
+    ...generationConfig,
+    bos_token_id: ids.bos,
+    decoder_start_token_id: ids.decoderStart,
+    eos_token_id: ids.eos,
+    pad_token_id: ids.pad,
+  });
+}
+
+/** preprocessor_config.json with every value in full, since other programs' defaults are not CLIP's. */
+export async function writePreprocessorConfig(
+  { config, preprocessorConfig }: ModelFolder,
+  out: string,
+): Promise<void> {
+  const { size, cropSize, rescaleFactor, mean, std } = readPreprocessorConfig(
+    preprocessorConfig ?? {},
+    config.vision.imageSize,
+  );
+  await writeJson(out, "preprocessor_config.json", {
+    image_processor_type: "CLIPImageProcessor",
+    do_convert_rgb: true,
+    do_resize: true,
+    size: "width" in size ? size : { shortest_edge: size.shortestEdge },
+    resample: 3, // bicubic
+    do_center_crop: true,
+    crop_size: cropSize,
+    do_rescale: true,
+    rescale_factor: rescaleFactor,
+    do_normalize: true,
+    image_mean: mean,
+    image_std: std,
+  });
+}

@@ -1,0 +1,64 @@
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { failures, output, run } from "./support/command-line.js";
+import { temporaryFolder } from "./support/tiny-captioner.js";
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let cwd: string;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  cwd = folder.path;
+});
+afterAll(() => folder.remove());
+
+describe("export --to huggingface", () => {
+  it("writes a folder and says where, notes on stderr", async () => {
+    const { code, stdout, stderr } = await run(["export", "--to", "huggingface", "--out", "hf", "--json"], {
+      cwd,
+    });
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ to: "huggingface", out: "hf" });
+    expect(stderr).toContain("Note: final_logits_bias is not zero");
+    const { model_type } = JSON.parse(await readFile(join(cwd, "hf/config.json"), "utf8"));
+    expect(model_type).toBe("vision-encoder-decoder");
+  });
+
+  it("takes the place of an empty folder, and of no other", async () => {
+    await mkdir(join(cwd, "empty"));
+    await output(["export", "--to", "huggingface", "--dtype", "bf16", "--out", "empty"], { cwd });
+    const before = await readdir(join(cwd, "empty"));
+    const { code, stderr } = await run(["export", "--to", "huggingface", "--out", "empty"], { cwd });
+    expect(code).toBe(1);
+    expect(failures(stderr)).toEqual([expect.stringMatching(/^lingolens: empty: .*\(already-exists\)$/)]);
+    expect(await readdir(join(cwd, "empty"))).toEqual(before);
+    await writeFile(join(cwd, "file"), "");
+    expect((await run(["export", "--to", "huggingface", "--out", "file"], { cwd })).code).toBe(1);
+  });
+
+  it("leaves nothing behind where it fails", async () => {
+    const { code } = await run(["export", "--model", "no-model", "--to", "huggingface", "--out", "none"], {
+      cwd,
+    });
+    expect(code).toBe(1);
+    expect((await readdir(cwd)).filter((name) => name.includes("none"))).toEqual([]);
+  });
+});
+
+describe("wrong use of export", () => {
+  it.each([
+    ["no form", ["export", "--out", "x"], "--to"],
+    ["an unknown form", ["export", "--to", "tflite", "--out", "x"], "huggingface"],
+    ["no folder", ["export", "--to", "huggingface"], "--out"],
+    [
+      "an unknown type",
+      ["export", "--to", "huggingface", "--dtype", "int4", "--out", "x"],
+      "fp32, fp16, bf16",
+    ],
+  ])("%s ends with 2 and says what is wrong", async (_, args, words) => {
+    const { code, stdout, stderr } = await run(args, { cwd });
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(words);
+  });
+});
