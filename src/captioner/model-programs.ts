@@ -1,7 +1,7 @@
 import { realpath } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
 import { type CompiledProgram, compileProgram, type HostTensors } from "../engine/compile.js";
-import type { Engine } from "../engine/engine.js";
+import type { DType, Engine } from "../engine/engine.js";
 import type { Program, WeightLocation } from "../graph/index.js";
 import {
   attentionOutputs,
@@ -12,7 +12,9 @@ import {
   weightInputOutputs,
 } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
+import { SCALE_SUFFIX, SMOOTHING_SUFFIX } from "../weights/int8-weights.js";
 import type { ModelFolder } from "../weights/model-folder.js";
+import type { TensorLocation } from "../weights/safetensors.js";
 
 const OUTPUTS = {
   encode: encodeOutputs,
@@ -51,13 +53,17 @@ export class ModelPrograms {
     const files = await realFiles(folder);
     const externalDataFolder = commonFolder(folder.path, [...files.values()]);
     const converted: Record<string, HostTensors[string]> = {};
-    for (const [name, weight] of folder.weights) {
-      const { location, shape } = weight;
-      if (location) {
-        const { file, offset, length } = location;
-        const path = relative(externalDataFolder, files.get(file)!).replaceAll(sep, "/");
-        locations.set(name, { file: path, dtype: "float32", offset, byteLength: length });
-      } else converted[name] = { dtype: "float32", shape, data: await weight.read() };
+    const locate = (name: string, dtype: DType, { file, offset, length }: TensorLocation): void => {
+      const path = relative(externalDataFolder, files.get(file)!).replaceAll(sep, "/");
+      locations.set(name, { file: path, dtype, offset, byteLength: length });
+    };
+    for (const [name, { location, int8, shape, read }] of folder.weights) {
+      if (location) locate(name, "float32", location);
+      else if (int8) {
+        locate(name, "int8", int8.steps);
+        locate(name + SCALE_SUFFIX, "float32", int8.scale);
+        locate(name + SMOOTHING_SUFFIX, "float32", int8.smoothing);
+      } else converted[name] = { dtype: "float32", shape, data: await read() };
     }
     return new ModelPrograms(engine, folder, locations, externalDataFolder, converted, threads);
   }
@@ -73,7 +79,8 @@ export class ModelPrograms {
 
   async #compile(name: ProgramName): Promise<CompiledProgram> {
     await new Promise(setImmediate); // Whoever waits for the event loop goes first.
-    const outputs = OUTPUTS[name](this.folder.config);
+    const int8 = [...this.folder.weights].flatMap(([weight, { int8 }]) => (int8 ? [weight] : []));
+    const outputs = OUTPUTS[name](this.folder.config, new Set(int8));
     const size = [...this.folder.weights.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
       0,
@@ -104,7 +111,11 @@ export class ModelPrograms {
  * nothing that is outside of the folder it is given.
  */
 async function realFiles({ weights }: ModelFolder): Promise<Map<string, string>> {
-  const files = new Set([...weights.values()].flatMap(({ location }) => (location ? [location.file] : [])));
+  const files = new Set(
+    [...weights.values()].flatMap(({ location, int8 }) => {
+      return [...(location ? [location] : []), ...Object.values(int8 ?? {})].map(({ file }) => file);
+    }),
+  );
   return new Map(await Promise.all([...files].map(async (file) => [file, await realpath(file)] as const)));
 }
 

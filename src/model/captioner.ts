@@ -203,16 +203,19 @@ export function scoreOutputs(
   return { logProbs: reshape(logProbs, ids.shape) };
 }
 
+/** Name of the output that holds what a weight is multiplied with. */
+export const weightInputName = (weight: string): string => `input:${weight}`;
+
 /**
- * What every weight of a product is multiplied with: pixelValues, decoderInputIds, positions → by the weight's name
- * [rows, in].
+ * What every weight of a product is multiplied with: pixelValues, decoderInputIds, positions → [rows, in] by
+ * `weightInputName`.
  */
 export function weightInputOutputs(config: CaptionerConfig): Outputs {
   const graph = new CaptionerGraph(config);
   const { ids, positions } = captionInputs();
   const { cross } = graph.encode(graph.pixelValues());
   allLogits(graph, graph.decode({ ids, positions, cross }).lastHiddenState);
-  return Object.fromEntries(graph.weightInputs);
+  return Object.fromEntries([...graph.weightInputs].map(([name, x]) => [weightInputName(name), x]));
 }
 
 /**

@@ -1,8 +1,12 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Engine } from "../engine/engine.js";
 import { throwIfCancelled } from "../errors.js";
 import type { PictureSource } from "../image/picture-source.js";
-import type { ModelFolder, Weight } from "../weights/model-folder.js";
-import type { SafetensorsSource } from "../weights/safetensors.js";
+import { SINGLE_FILE } from "../weights/checkpoint.js";
+import { SCALE_SUFFIX, SMOOTHING_SUFFIX } from "../weights/int8-weights.js";
+import { type ModelFolder, type Weight, writeSettings } from "../weights/model-folder.js";
+import { type SafetensorsSource, writeSafetensors } from "../weights/safetensors.js";
 import { chooseInt8, type Int8Choice } from "./choose-int8.js";
 import { toInt8 } from "./int8.js";
 import { sampleInputs } from "./sample-inputs.js";
@@ -16,13 +20,11 @@ export interface QuantizeOptions {
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
 }
 
-/** What became of the weights that are multiplied. */
-export interface QuantizedWeights {
-  /** For the model's safetensors file; values are made when their turn comes. */
-  readonly tensors: ReadonlyMap<string, SafetensorsSource>;
-  /** Relative error of each weight that is kept in int8. */
+/** Relative errors of the weights of products; see `int8Error`. */
+export interface QuantizationReport {
+  /** Of those that are kept in int8. */
   readonly int8: ReadonlyMap<string, number>;
-  /** Weights that stay in float32 because their error in int8 is too large. */
+  /** Of those that stay in float32, because in int8 it would be too large. */
   readonly float32: ReadonlyMap<string, number>;
 }
 
@@ -30,49 +32,53 @@ export interface QuantizedWeights {
 const MAX_ERROR = 0.06;
 
 /**
- * Chooses for every weight of a product, by the error that it makes on what the model multiplies it with, whether it
- * is kept in int8 and how.
+ * Fills a folder with the model, its weights of products in int8: each in the way that changes least what the model
+ * makes of the pictures, and in float32 where that is too much.
+ * @throws {LingolensError} what is wrong with a picture; `cancelled`
  */
-export async function quantizeWeights(
+export async function quantizeModel(
   engine: Engine,
   folder: ModelFolder,
+  out: string,
   { pictures, threads, signal, onProgress }: QuantizeOptions,
-): Promise<QuantizedWeights> {
+): Promise<QuantizationReport> {
   const samples = await sampleInputs(engine, folder, pictures, {
     ...(threads !== undefined && { threads }),
     ...(signal && { signal }),
   });
   const tensors = new Map<string, SafetensorsSource>();
-  const int8 = new Map<string, number>();
-  const float32 = new Map<string, number>();
-  let done = 0;
-  for (const [name, weight] of folder.weights) {
+  const report = { int8: new Map<string, number>(), float32: new Map<string, number>() };
+  const total = folder.weights.size;
+  for (const [i, [name, weight]] of [...folder.weights].entries()) {
     throwIfCancelled(signal);
-    const sample = samples.get(name);
-    if (!sample) {
-      tensors.set(name, { dtype: "F32", shape: weight.shape, data: () => weight.read() });
-      continue;
-    }
+    onProgress?.({ done: i, total });
     // A choice takes a second for the largest weight: whoever waits for the event loop goes first.
     await new Promise(setImmediate);
-    const choice = chooseInt8(await floatWeight(weight), sample);
-    (choice.error <= MAX_ERROR ? int8 : float32).set(name, choice.error);
+    const sample = samples.get(name);
+    const choice = sample && chooseInt8(await floatWeight(weight), sample);
+    if (choice) (choice.error <= MAX_ERROR ? report.int8 : report.float32).set(name, choice.error);
     for (const [key, tensor] of stored(name, weight, choice)) tensors.set(key, tensor);
-    onProgress?.({ done: ++done, total: samples.size });
   }
-  return { tensors, int8, float32 };
+  onProgress?.({ done: total, total });
+  const { config, generationConfig = {}, preprocessorConfig = {} } = folder;
+  const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
+  const tokenizerFiles = new Map(await Promise.all(files));
+  await writeSettings(out, { config, generationConfig, preprocessorConfig, tokenizerFiles });
+  await writeSafetensors(join(out, SINGLE_FILE), tensors);
+  return report;
 }
 
-function stored(name: string, weight: Weight, { error, scales }: Int8Choice): [string, SafetensorsSource][] {
-  if (error > MAX_ERROR) return [[name, { dtype: "F32", shape: weight.shape, data: () => weight.read() }]];
+/** The tensors that a weight becomes; their values are made when they are written. */
+function stored(name: string, weight: Weight, choice: Int8Choice | undefined): [string, SafetensorsSource][] {
+  if (!choice || choice.error > MAX_ERROR)
+    return [[name, { dtype: "F32", shape: weight.shape, data: () => weight.read() }]];
+  const { scale, smoothing } = choice.scales;
   const [outputs, inputs] = weight.shape as [number, number];
+  const steps = async () => toInt8(await floatWeight(weight), choice.scales);
   return [
-    [
-      name,
-      { dtype: "I8", shape: [inputs, outputs], data: async () => toInt8(await floatWeight(weight), scales) },
-    ],
-    [`${name}_scale`, { dtype: "F32", shape: [outputs], data: scales.scale }],
-    [`${name}_smoothing`, { dtype: "F32", shape: [inputs], data: scales.smoothing }],
+    [name, { dtype: "I8", shape: [inputs, outputs], data: steps }],
+    [name + SCALE_SUFFIX, { dtype: "F32", shape: [outputs], data: scale }],
+    [name + SMOOTHING_SUFFIX, { dtype: "F32", shape: [inputs], data: smoothing }],
   ];
 }
 

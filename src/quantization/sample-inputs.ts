@@ -6,6 +6,7 @@ import { preparePicture } from "../captioner/prepare-picture.js";
 import type { Engine } from "../engine/engine.js";
 import type { PictureSource } from "../image/picture-source.js";
 import { readPreprocessorConfig } from "../image/preprocessor-config.js";
+import { weightInputName } from "../model/captioner.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import type { ModelFolder } from "../weights/model-folder.js";
@@ -48,8 +49,9 @@ export async function sampleInputs(
     const program = await programs.get("weightInputs");
     const inputs = await program.run(batch);
     return new Map(
-      Object.entries(inputs).map(([name, { shape, data }]) => {
-        return [name, { data: data as Float32Array, rows: shape[0]! }];
+      [...folder.weights.keys()].flatMap((name) => {
+        const input = inputs[weightInputName(name)];
+        return input ? [[name, { data: input.data as Float32Array, rows: input.shape[0]! }]] : [];
       }),
     );
   } finally {

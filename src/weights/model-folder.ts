@@ -9,6 +9,7 @@ import { captionerParameter, isVisionEncoderDecoder } from "./checkpoint-names.j
 import { parameterTensors } from "./checkpoint-parameters.js";
 import { type ConversionOptions, convertedWeights } from "./converted-weights.js";
 import { float32ToBfloat16, float32ToFloat16 } from "./half.js";
+import { type Int8Weight, separateInt8 } from "./int8-weights.js";
 import { readJsonObject } from "./json-file.js";
 import { checkParameters, parameterShapes } from "./parameter-shapes.js";
 import { madeParameter, type ParameterSource } from "./parameter-source.js";
@@ -30,6 +31,8 @@ export interface Weight {
   readonly shape: readonly number[];
   /** Where its float32 values lie, ready to be mapped; absent for a parameter that `read` has to convert or make. */
   readonly location?: TensorLocation;
+  /** Where its parts lie, for a weight that is kept in int8. */
+  readonly int8?: Int8Weight["locations"];
   /**
    * Its values in fresh memory, row-major.
    * @throws {LingolensError} `checkpoint-damaged`, `file-not-found`, `out-of-memory`
@@ -115,24 +118,26 @@ async function findWeights(
   options: ConversionOptions,
 ): Promise<Map<string, Weight>> {
   const { tensors, files } = await open();
-  const parameters: Map<string, ParameterSource> = await parameterTensors(path, tensors, captionerParameter);
+  const { int8, others } = separateInt8(path, tensors);
+  const parameters: Map<string, ParameterSource> = await parameterTensors(path, others, captionerParameter);
   for (const [name, made] of impliedParameters(tensors.keys(), config)) {
     if (!parameters.has(name)) parameters.set(name, made);
   }
-  const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
+  const shapes = new Map([...parameters, ...int8].map(([name, { shape }]) => [name, shape]));
   checkParameters(shapes, parameterShapes(config), path);
 
+  const rounded = [...int8].map(([name, { shape, locations, read }]): [string, Weight] => {
+    return [name, { shape, int8: locations, read }];
+  });
   const weights = new Map([...parameters].map(([name, parameter]) => [name, weightOf(parameter)]));
   const inMemory = [...weights.values()].filter(({ location }) => !location);
   const bytes = inMemory.reduce((sum, { shape }) => sum + elementCount(shape), 0) * FLOAT32_BYTES;
-  if (format === "safetensors" && bytes <= CONVERT_IN_MEMORY) return weights;
+  if (format === "safetensors" && bytes <= CONVERT_IN_MEMORY) return new Map([...weights, ...rounded]);
   const converted = await convertedWeights(path, files, parameters, options);
-  return new Map(
-    [...converted.header.tensors].map(([name, { dtype, shape }]) => [
-      name,
-      weightOf(locatedTensor(dtype, shape, tensorLocation(converted, name))),
-    ]),
-  );
+  const located = [...converted.header.tensors].map(([name, { dtype, shape }]): [string, Weight] => {
+    return [name, weightOf(locatedTensor(dtype, shape, tensorLocation(converted, name)))];
+  });
+  return new Map([...located, ...rounded]);
 }
 
 function weightOf(parameter: ParameterSource): Weight {
@@ -200,9 +205,20 @@ export async function writeModelFolder(path: string, contents: ModelFolderConten
 
 /** Writes a model folder's files into a folder that is there, such as one still aside; errors as `writeModelFolder`. */
 export async function writeModelFiles(folder: string, contents: ModelFolderContents): Promise<void> {
-  const { config, parameters, tokenizerFiles, dtype = "fp32" } = contents;
+  const { config, parameters, dtype = "fp32" } = contents;
   const shapes = new Map([...parameters].map(([name, { shape }]) => [name, shape]));
   checkParameters(shapes, parameterShapes(config), folder);
+  await writeSettings(folder, contents);
+  const tensors = [...parameters].map(([name, values]) => [name, stored(values, dtype)] as const);
+  await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
+}
+
+/** Writes all of a model folder but the weights. */
+export async function writeSettings(
+  folder: string,
+  contents: Omit<ModelFolderContents, "parameters" | "dtype">,
+): Promise<void> {
+  const { config, tokenizerFiles } = contents;
   const generationConfig = {
     ...contents.generationConfig,
     decoder_start_token_id: config.ids.decoderStart,
@@ -221,8 +237,6 @@ export async function writeModelFiles(folder: string, contents: ModelFolderConte
     }
     await writeFile(join(folder, name), bytes);
   }
-  const tensors = [...parameters].map(([name, values]) => [name, stored(values, dtype)] as const);
-  await writeSafetensors(join(folder, SINGLE_FILE), new Map(tensors));
 }
 
 const STORED = {
