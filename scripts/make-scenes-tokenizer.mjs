@@ -17,7 +17,8 @@ const scenes = ["train", "unseen-pairs"].flatMap((split) =>
 const texts = SCENE_LANGUAGES.flatMap((language) =>
   scenes.map((scene) => sceneCaption(scene, language).text),
 );
-const trimmed = trimTokenizer(full, { texts: [...new Set(texts)], languages: SCENE_LANGUAGES });
+const distinct = [...new Set(texts)];
+const trimmed = await trimTokenizer(full, { texts: () => distinct, languages: SCENE_LANGUAGES });
 await mkdir(out, { recursive: true });
 await writeFile(join(out, "sentencepiece.bpe.model"), trimmed.sentencePieceModel);
 await writeFile(join(out, "tokenizer_config.json"), trimmed.tokenizerConfig);

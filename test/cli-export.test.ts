@@ -9,6 +9,8 @@ let cwd: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
   cwd = folder.path;
+  await writeFile(join(cwd, "empty.txt"), "");
+  await writeFile(join(cwd, "empty.txt"), "");
 });
 afterAll(() => folder.remove());
 
@@ -45,11 +47,59 @@ describe("export --to huggingface", () => {
   });
 });
 
+describe("export --to trimmed", () => {
+  it("keeps what a corpus of lines and datasets needs, in the languages asked for", async () => {
+    await output(["data", "scenes", "--count", "20", "--seed", "3", "--out", "scenes"], { cwd });
+    await writeFile(join(cwd, "lines.txt"), "a red circle\r\n\nzwei Kreise\n");
+    const args = ["export", "--to", "trimmed", "--lang", "en,de", "--corpus", "lines.txt", "scenes"];
+    const { code, stdout, stderr } = await run([...args, "--out", "small"], { cwd });
+    expect(code, stderr).toBe(0);
+    expect(stdout).toBe("Done: the trimmed form is in small\n");
+    expect(stderr).toMatch(/Note: \d+ of 341 tokens are kept; all of 42 texts are cut into tokens as before/);
+    const lang = ["--lang", "en,de"];
+    const picture = ["caption", "scenes/images/000001.png", ...lang];
+    const before = await output(picture, { cwd });
+    expect(await output([...picture, "--model", "small"], { cwd })).toBe(before);
+    const french = await run(["caption", "scenes/images/000001.png", "--lang", "fr", "--model", "small"], {
+      cwd,
+    });
+    expect(french.code).toBe(2);
+  });
+});
+
 describe("wrong use of export", () => {
   it.each([
     ["no form", ["export", "--out", "x"], "--to"],
     ["an unknown form", ["export", "--to", "tflite", "--out", "x"], "huggingface"],
     ["no folder", ["export", "--to", "huggingface"], "--out"],
+    [
+      "an option of another form",
+      ["export", "--to", "huggingface", "--lang", "en", "--out", "x"],
+      "--lang does nothing for --to huggingface; it belongs to --to trimmed",
+    ],
+    ["no corpus", ["export", "--to", "trimmed", "--lang", "en", "--out", "x"], "needs --corpus"],
+    [
+      "a language that the model does not speak",
+      ["export", "--to", "trimmed", "--lang", "nl", "--corpus", "x.txt", "--out", "x"],
+      "Dutch",
+    ],
+    [
+      "a vocabulary that is too small",
+      [
+        "export",
+        "--to",
+        "trimmed",
+        "--lang",
+        "en",
+        "--corpus",
+        "empty.txt",
+        "--vocabulary-size",
+        "9",
+        "--out",
+        "x",
+      ],
+      "leaves room for 3 pieces",
+    ],
     [
       "an unknown type",
       ["export", "--to", "huggingface", "--dtype", "int4", "--out", "x"],

@@ -3,21 +3,27 @@ import { Command, Option } from "commander";
 import { LingolensError } from "../errors.js";
 import { exportHuggingFace, type StorageType } from "../exports/huggingface.js";
 import type { ExportOptions } from "../exports/parameters.js";
+import { exportTrimmed } from "../exports/trimmed.js";
 import { writeFolderAtomically } from "../weights/atomic-file.js";
 import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
-import { interruptSignal, modelFolder, modelOption, offlineOption } from "./arguments.js";
+import { integer, interruptSignal, list, modelFolder, modelOption, offlineOption } from "./arguments.js";
 import { downloadBar } from "./progress-bar.js";
 
 const EXAMPLES = `
 Examples:
   lingolens export --to huggingface --out for-python
   lingolens export --model original --to huggingface --dtype bf16 --out for-python
+  lingolens export --model original --to trimmed --lang en,de,fr,es --corpus captions.txt --out small
+  lingolens export --model DIR --to trimmed --lang en,it --corpus my-pictures --vocabulary-size 65536 --out small
 
 What each form is for: docs/exporting.md.`;
 
 /** Options that some targets take. */
 interface TargetFlags {
   readonly dtype?: StorageType;
+  readonly lang?: readonly string[];
+  readonly corpus?: readonly string[];
+  readonly vocabularySize?: number;
 }
 
 interface Flags extends TargetFlags {
@@ -32,6 +38,8 @@ interface Flags extends TargetFlags {
 interface Target {
   /** Which of the options it takes. */
   readonly takes: readonly (keyof TargetFlags)[];
+  /** Which of them it cannot do without. */
+  readonly needs?: readonly (keyof TargetFlags)[];
   /** Writes its files into the folder `out`. */
   readonly write: (
     folder: ModelFolder,
@@ -45,6 +53,12 @@ const TARGETS: Readonly<Record<string, Target>> = {
   huggingface: {
     takes: ["dtype"],
     write: (folder, out, flags, options) => exportHuggingFace(folder, out, { ...flags, ...options }),
+  },
+  trimmed: {
+    takes: ["lang", "corpus", "vocabularySize"],
+    needs: ["lang", "corpus"],
+    write: (folder, out, { lang = [], corpus = [], ...flags }, options) =>
+      exportTrimmed(folder, out, { languages: lang, corpus, ...flags, ...options }),
   },
 };
 
@@ -61,6 +75,13 @@ export function exportCommand(): Command {
         "bf16",
       ]),
     )
+    .addOption(new Option("--lang <codes>", "trimmed: languages to keep, such as en,de").argParser(list))
+    .option("--corpus <file...>", "trimmed: text files and datasets whose words must stay whole")
+    .option(
+      "--vocabulary-size <n>",
+      "trimmed: tokens to keep, the most frequent or probable (default: what the corpus needs)",
+      integer(1),
+    )
     .requiredOption("--out <folder>", "new folder to write")
     .option("--json", "print the folder and its form as JSON")
     .addHelpText("after", EXAMPLES)
@@ -69,7 +90,7 @@ export function exportCommand(): Command {
 
 async function exportModel({ model, offline, to, out, json, ...flags }: Flags): Promise<void> {
   const target = TARGETS[to]!;
-  refuseForeign(flags, to);
+  checkFlags(flags, to);
   await refuseUsed(out);
   const signal = interruptSignal();
   const path = await modelFolder(model, { offline, signal });
@@ -88,16 +109,23 @@ async function exportModel({ model, offline, to, out, json, ...flags }: Flags): 
   process.stdout.write(json ? `${JSON.stringify({ to, out })}\n` : `Done: the ${to} form is in ${out}\n`);
 }
 
-/** Refuses options that the target would ignore. */
-function refuseForeign(flags: TargetFlags, to: string): void {
+/** Refuses options that the target would ignore, and asks for those that it needs. */
+function checkFlags(flags: TargetFlags, to: string): void {
+  const { takes, needs = [] } = TARGETS[to]!;
   for (const name of Object.keys(flags) as (keyof TargetFlags)[]) {
-    if (TARGETS[to]!.takes.includes(name)) continue;
+    if (takes.includes(name)) continue;
     const takers = Object.keys(TARGETS).filter((key) => TARGETS[key]!.takes.includes(name));
-    throw new LingolensError(
-      "option-unsupported",
+    throw unsupported(
       `--${kebab(name)} does nothing for --to ${to}; it belongs to --to ${takers.join(" and --to ")}. Leave it out.`,
     );
   }
+  const missing = needs.find((name) => flags[name] === undefined);
+  if (missing !== undefined)
+    throw unsupported(`--to ${to} needs --${kebab(missing)}; see lingolens export --help.`);
+}
+
+function unsupported(message: string): LingolensError {
+  return new LingolensError("option-unsupported", message);
 }
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

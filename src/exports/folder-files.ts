@@ -10,7 +10,7 @@ export async function writeJson(out: string, name: string, json: unknown): Promi
 
 /** generation_config.json with the model's special tokens, since Hugging Face looks for them there. */
 export async function writeGenerationConfig(
-  { config, generationConfig }: ModelFolder,
+  { config, generationConfig }: Pick<ModelFolder, "config" | "generationConfig">,
   out: string,
 ): Promise<void> {
   const { ids } = config;

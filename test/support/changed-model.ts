@@ -1,12 +1,14 @@
 /** A model folder like another one, with some things changed. */
 import { readFile } from "node:fs/promises";
 import type { CaptionerConfig } from "../../src/model/config.js";
-import { openModelFolder, writeModelFolder } from "../../src/weights/model-folder.js";
+import { openModelFolder, type RawJson, writeModelFolder } from "../../src/weights/model-folder.js";
 
 export interface ModelChanges {
   readonly config?: (config: CaptionerConfig) => CaptionerConfig;
   /** Gives a parameter's new values. */
   readonly parameter?: (name: string, values: Float32Array) => Float32Array;
+  /** Instead of the model's own. */
+  readonly generationConfig?: RawJson;
 }
 
 export async function writeChangedModel(from: string, to: string, changes: ModelChanges): Promise<void> {
@@ -21,6 +23,6 @@ export async function writeChangedModel(from: string, to: string, changes: Model
     parameters: new Map(await Promise.all(parameters)),
     tokenizerFiles: new Map(await Promise.all(files)),
     preprocessorConfig: folder.preprocessorConfig ?? {},
-    generationConfig: folder.generationConfig ?? {},
+    generationConfig: changes.generationConfig ?? folder.generationConfig ?? {},
   });
 }
