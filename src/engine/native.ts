@@ -78,9 +78,11 @@ function threadsOf({ threads = availableParallelism() }: CompileOptions): number
 
 function sessionConfig({ externalDataFolder }: EncodedProgram, { prepack = true }: CompileOptions) {
   return {
-    // Threads sleep while they wait. Waiting actively gains 3 % on a machine of our own, and makes programs half as
-    // fast where another process or a second run wants a processor.
-    "session.intra_op.allow_spinning": "0",
+    // Threads wait actively for as long as it takes to hand over the next product of a run, and not between runs.
+    // Decoding gains 15 to 20 % over threads that sleep at once; threads that wait for longer gain no more, and make
+    // programs half as fast where another process or a second run wants a processor.
+    "session.intra_op.spin_duration_us": "50",
+    "session.force_spinning_stop": "1",
     ...(!prepack && { "session.disable_prepacking": "1" }),
     ...(externalDataFolder !== undefined && {
       "session.model_external_initializers_file_folder_path": externalDataFolder,
