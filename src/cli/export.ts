@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { LingolensError } from "../errors.js";
+import { exportFlax } from "../exports/flax.js";
 import { exportHuggingFace, type StorageType } from "../exports/huggingface.js";
 import type { ExportOptions } from "../exports/parameters.js";
 import { exportTrimmed } from "../exports/trimmed.js";
@@ -13,6 +14,7 @@ const EXAMPLES = `
 Examples:
   lingolens export --to huggingface --out for-python
   lingolens export --model original --to huggingface --dtype bf16 --out for-python
+  lingolens export --model runs/mine/final --to flax --out for-the-original
   lingolens export --model original --to trimmed --lang en,de,fr,es --corpus captions.txt --out small
   lingolens export --model DIR --to trimmed --lang en,it --corpus my-pictures --vocabulary-size 65536 --out small
 
@@ -54,6 +56,7 @@ const TARGETS: Readonly<Record<string, Target>> = {
     takes: ["dtype"],
     write: (folder, out, flags, options) => exportHuggingFace(folder, out, { ...flags, ...options }),
   },
+  flax: { takes: [], write: (folder, out, _, options) => exportFlax(folder, out, options) },
   trimmed: {
     takes: ["lang", "corpus", "vocabularySize"],
     needs: ["lang", "corpus"],

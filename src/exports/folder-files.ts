@@ -1,5 +1,5 @@
 /** The small files of an exported folder. */
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { ModelFolder } from "../weights/model-folder.js";
@@ -46,4 +46,10 @@ export async function writePreprocessorConfig(
     image_mean: mean,
     image_std: std,
   });
+}
+
+/** The tokenizer's files as they are. */
+export async function copyTokenizer({ tokenizerFiles }: ModelFolder, out: string): Promise<void> {
+  // Not copyFile(), which takes a file's being read-only along.
+  for (const [name, path] of tokenizerFiles) await writeFile(join(out, name), await readFile(path));
 }
