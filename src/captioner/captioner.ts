@@ -5,6 +5,7 @@ import type { Search } from "../generation/search.js";
 import type { PictureSource } from "../image/picture-source.js";
 import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
+import { int8Model, isInt8 } from "../quantization/cached-int8.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
@@ -32,6 +33,8 @@ export interface LoadOptions extends HubOptions {
   readonly threads?: number;
   /** The token that captions start from. Default: the model's. */
   readonly decoderStart?: number;
+  /** Numbers to compute with: a model in float32 is rounded to int8 once, into the cache. Default: as it is stored. */
+  readonly dtype?: "fp32" | "int8";
 }
 
 /** What came of one picture in one language, or why nothing did. */
@@ -109,17 +112,22 @@ export interface Captioner {
 /**
  * Loads a model, which is downloaded first if it is of the hub and not in the cache, and converted, once, if its weights
  * cannot be used as they are (docs/model-folder.md); `onProgress` is told of both.
- * @throws {LingolensError} `file-not-found`, `fetch-failed`, `cancelled`, `option-unsupported`, `config-invalid`, `checkpoint-damaged`, `checkpoint-mismatch`,
- * `tokenizer-damaged`, `engine-unavailable`
+ * @throws {LingolensError} `file-not-found`, `fetch-failed`, `cancelled`, `option-unsupported`, `config-invalid`,
+ * `checkpoint-damaged`, `checkpoint-mismatch`, `tokenizer-damaged`, `engine-unavailable`
  */
 export async function loadCaptioner(options: LoadOptions = {}): Promise<Captioner> {
-  const { model } = options;
-  const folder = await openModelFolder(
-    model === undefined ? bundledModelFolder : await resolveModel(model, options),
-    options,
-  );
-  const tokenizer = await loadTokenizerFolder(folder.path);
+  const { model, dtype } = options;
+  const path = model === undefined ? bundledModelFolder : await resolveModel(model, options);
+  const stored = await openModelFolder(path, options);
+  if (dtype === "fp32" && isInt8(stored))
+    throw new LingolensError(
+      "option-unsupported",
+      `${path}: the weights are in int8, and are not computed with as fp32. Leave dtype out, or take the model that ` +
+        "they were made of.",
+    );
   const engine = await createNativeEngine();
+  const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
+  const tokenizer = await loadTokenizerFolder(folder.path);
   const programs = await ModelPrograms.open(engine, folder, options.threads);
   return new LoadedCaptioner(
     engine,

@@ -5,7 +5,7 @@ import type { CaptionOptions } from "../captioner/options.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { expandInputs } from "../image/expand-inputs.js";
 import {
-  checkSupported,
+  checkDevice,
   collect,
   decimal,
   decoderStartOption,
@@ -41,7 +41,7 @@ interface Flags extends Omit<CaptionOptions, "earlyStopping"> {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: string;
-  readonly dtype: string;
+  readonly dtype?: "fp32" | "int8";
   readonly format: CaptionFormat;
   readonly json?: boolean;
 }
@@ -108,7 +108,7 @@ function noRepeatNgramSizeOption(): Option {
 async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
   const { model, offline, decoderStart, threads, device, dtype, format, json, earlyStopping, ...rest } =
     flags;
-  checkSupported({ device, dtype });
+  checkDevice(device);
   const options: CaptionOptions = {
     ...rest,
     ...(earlyStopping && { earlyStopping: earlyStopping === "never" ? "never" : earlyStopping === "true" }),
@@ -120,7 +120,7 @@ async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
     );
 
   const signal = interruptSignal();
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
   try {
     if (model === undefined) process.stderr.write(BUNDLED_NOTE);
     // Standard input may never end; an interrupt does not wait for it.

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type EvaluationReport, evaluateModel } from "../evaluation/evaluate-model.js";
 import {
-  checkSupported,
+  checkDevice,
   decoderStartOption,
   deviceOption,
   dtypeOption,
@@ -36,7 +36,7 @@ interface Flags {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: string;
-  readonly dtype: string;
+  readonly dtype?: "fp32" | "int8";
   readonly json?: boolean;
 }
 
@@ -61,11 +61,23 @@ export function evaluateCommand(): Command {
 }
 
 async function evaluate(flags: Flags): Promise<void> {
-  const { model, offline, data, lang, limit, beams, batchSize, ignoreExif, json, threads, decoderStart } =
-    flags;
-  checkSupported(flags);
+  const {
+    model,
+    offline,
+    data,
+    lang,
+    limit,
+    beams,
+    batchSize,
+    ignoreExif,
+    json,
+    threads,
+    decoderStart,
+    dtype,
+  } = flags;
+  checkDevice(flags.device);
   const signal = interruptSignal();
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
   const bar = progressBar("{bar} {percentage} %, {eta_formatted} left");
   try {
     bar?.start(1, 0);

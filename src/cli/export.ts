@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { LingolensError } from "../errors.js";
 import { exportFlax } from "../exports/flax.js";
 import { exportHuggingFace, type StorageType } from "../exports/huggingface.js";
+import { exportInt8 } from "../exports/int8.js";
 import type { ExportOptions } from "../exports/parameters.js";
 import { exportTrimmed } from "../exports/trimmed.js";
 import { writeFolderAtomically } from "../weights/atomic-file.js";
@@ -15,6 +16,7 @@ Examples:
   lingolens export --to huggingface --out for-python
   lingolens export --model original --to huggingface --dtype bf16 --out for-python
   lingolens export --model runs/mine/final --to flax --out for-the-original
+  lingolens export --model original --to int8 --pictures my-pictures/ --out fast
   lingolens export --model original --to trimmed --lang en,de,fr,es --corpus captions.txt --out small
   lingolens export --model DIR --to trimmed --lang en,it --corpus my-pictures --vocabulary-size 65536 --out small
 
@@ -26,6 +28,7 @@ interface TargetFlags {
   readonly lang?: readonly string[];
   readonly corpus?: readonly string[];
   readonly vocabularySize?: number;
+  readonly pictures?: readonly string[];
 }
 
 interface Flags extends TargetFlags {
@@ -52,6 +55,10 @@ interface Target {
 }
 
 const TARGETS: Readonly<Record<string, Target>> = {
+  int8: {
+    takes: ["pictures"],
+    write: (folder, out, flags, options) => exportInt8(folder, out, { ...flags, ...options }),
+  },
   huggingface: {
     takes: ["dtype"],
     write: (folder, out, flags, options) => exportHuggingFace(folder, out, { ...flags, ...options }),
@@ -84,6 +91,10 @@ export function exportCommand(): Command {
       "--vocabulary-size <n>",
       "trimmed: tokens to keep, the most frequent or probable (default: what the corpus needs)",
       integer(1),
+    )
+    .option(
+      "--pictures <picture...>",
+      "int8: pictures to measure rounding errors on, like those to be described (default: the drawn examples)",
     )
     .requiredOption("--out <folder>", "new folder to write")
     .option("--json", "print the folder and its form as JSON")

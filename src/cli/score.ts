@@ -6,7 +6,7 @@ import { z } from "zod";
 import { LingolensError } from "../errors.js";
 import { isUrl } from "../image/picture-source.js";
 import {
-  checkSupported,
+  checkDevice,
   decoderStartOption,
   deviceOption,
   dtypeOption,
@@ -33,7 +33,7 @@ interface Flags {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: string;
-  readonly dtype: string;
+  readonly dtype?: "fp32" | "int8";
   readonly ignoreExif?: boolean;
   readonly allowPrivate?: boolean;
   readonly json?: boolean;
@@ -69,10 +69,10 @@ async function score({
   dtype,
   ...reading
 }: Flags): Promise<void> {
-  checkSupported({ device, dtype });
+  checkDevice(device);
   const lines = await readLines(data);
   const signal = interruptSignal();
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
   try {
     for (const line of lines) {
       const { image, lang, caption } = line;

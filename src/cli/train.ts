@@ -9,7 +9,7 @@ import { type Recipe, resolveRecipe } from "../training/recipe.js";
 import { startRun } from "../training/start-run.js";
 import type { TrainProgress } from "../training/train.js";
 import {
-  checkSupported,
+  checkDevice,
   collect,
   deviceOption,
   interruptSignal,
@@ -59,7 +59,7 @@ async function trainByRecipe(
   name: string,
   { set, resume, out, offline, threads, device, json }: Flags,
 ): Promise<void> {
-  checkSupported({ device });
+  checkDevice(device);
   const recipe = resolveRecipe(await findRecipe(name), set ?? []);
   const folder = out ?? join("runs", recipe.name);
   const engine = await createNativeEngine();

@@ -3,21 +3,23 @@ import { join } from "node:path";
 import type { Engine } from "../engine/engine.js";
 import { throwIfCancelled } from "../errors.js";
 import type { PictureSource } from "../image/picture-source.js";
+import { examplePictures } from "../weights/bundled-model.js";
 import { SINGLE_FILE } from "../weights/checkpoint.js";
 import { SCALE_SUFFIX, SMOOTHING_SUFFIX } from "../weights/int8-weights.js";
 import { type ModelFolder, type Weight, writeSettings } from "../weights/model-folder.js";
 import { type SafetensorsSource, writeSafetensors } from "../weights/safetensors.js";
+import { elementCount } from "../weights/stored-tensor.js";
 import { chooseInt8, type Int8Choice } from "./choose-int8.js";
-import { toInt8 } from "./int8.js";
+import { type FloatWeight, toInt8 } from "./int8.js";
 import { sampleInputs } from "./sample-inputs.js";
 
 export interface QuantizeOptions {
-  /** Pictures like those that the model will describe: on them the errors are measured. */
-  readonly pictures: readonly PictureSource[];
-  readonly threads?: number;
-  readonly signal?: AbortSignal;
-  /** Weights looked at. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  /** Pictures like those that the model will describe: on them the errors are measured. Default: the examples. */
+  readonly pictures?: readonly PictureSource[];
+  readonly threads?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of float32, each counted when it is looked at and when it is written. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
 /** Relative errors of the weights of products; see `int8Error`. */
@@ -40,26 +42,31 @@ export async function quantizeModel(
   engine: Engine,
   folder: ModelFolder,
   out: string,
-  { pictures, threads, signal, onProgress }: QuantizeOptions,
+  { pictures = examplePictures, threads, signal, onProgress }: QuantizeOptions = {},
 ): Promise<QuantizationReport> {
-  const samples = await sampleInputs(engine, folder, pictures, {
-    ...(threads !== undefined && { threads }),
-    ...(signal && { signal }),
-  });
+  const samples = await sampleInputs(engine, folder, pictures, { threads, signal });
   const tensors = new Map<string, SafetensorsSource>();
   const report = { int8: new Map<string, number>(), float32: new Map<string, number>() };
-  const total = folder.weights.size;
-  for (const [i, [name, weight]] of [...folder.weights].entries()) {
+  const bytes = ({ shape }: Weight): number => elementCount(shape) * Float32Array.BYTES_PER_ELEMENT;
+  const total = 2 * [...folder.weights.values()].reduce((sum, weight) => sum + bytes(weight), 0);
+  let done = 0;
+  const read = async (weight: Weight): Promise<Float32Array> => {
     throwIfCancelled(signal);
-    onProgress?.({ done: i, total });
+    const values = await weight.read();
+    done += bytes(weight);
+    onProgress?.({ done, total });
+    return values;
+  };
+  for (const [name, weight] of folder.weights) {
     // A choice takes a second for the largest weight: whoever waits for the event loop goes first.
     await new Promise(setImmediate);
     const sample = samples.get(name);
-    const choice = sample && chooseInt8(await floatWeight(weight), sample);
+    const choice = sample && chooseInt8(floatWeight(weight, await read(weight)), sample);
+    if (!choice) done += bytes(weight);
     if (choice) (choice.error <= MAX_ERROR ? report.int8 : report.float32).set(name, choice.error);
-    for (const [key, tensor] of stored(name, weight, choice)) tensors.set(key, tensor);
+    for (const [key, tensor] of stored(name, { ...weight, read: () => read(weight) }, choice))
+      tensors.set(key, tensor);
   }
-  onProgress?.({ done: total, total });
   const { config, generationConfig = {}, preprocessorConfig = {} } = folder;
   const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
   const tokenizerFiles = new Map(await Promise.all(files));
@@ -74,7 +81,7 @@ function stored(name: string, weight: Weight, choice: Int8Choice | undefined): [
     return [[name, { dtype: "F32", shape: weight.shape, data: () => weight.read() }]];
   const { scale, smoothing } = choice.scales;
   const [outputs, inputs] = weight.shape as [number, number];
-  const steps = async () => toInt8(await floatWeight(weight), choice.scales);
+  const steps = async () => toInt8(floatWeight(weight, await weight.read()), choice.scales);
   return [
     [name, { dtype: "I8", shape: [inputs, outputs], data: steps }],
     [name + SCALE_SUFFIX, { dtype: "F32", shape: [outputs], data: scale }],
@@ -82,7 +89,7 @@ function stored(name: string, weight: Weight, choice: Int8Choice | undefined): [
   ];
 }
 
-async function floatWeight(weight: Weight) {
-  const [outputs, inputs] = weight.shape as [number, number];
-  return { data: await weight.read(), outputs, inputs };
+function floatWeight({ shape }: Weight, data: Float32Array): FloatWeight {
+  const [outputs, inputs] = shape as [number, number];
+  return { data, outputs, inputs };
 }

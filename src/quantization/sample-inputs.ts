@@ -11,6 +11,7 @@ import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import type { ModelFolder } from "../weights/model-folder.js";
 import type { InputSample } from "./int8.js";
+import type { QuantizeOptions } from "./quantize-model.js";
 
 /** Longest caption in tokens that is made for the sample. */
 const SAMPLE_LENGTH = 24;
@@ -23,7 +24,7 @@ export async function sampleInputs(
   engine: Engine,
   folder: ModelFolder,
   pictures: readonly PictureSource[],
-  { threads, signal }: { readonly threads?: number; readonly signal?: AbortSignal },
+  { threads, signal }: Pick<QuantizeOptions, "threads" | "signal">,
 ): Promise<Map<string, InputSample>> {
   const { config, generationConfig } = folder;
   const tokenizer = await loadTokenizerFolder(folder.path);
