@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { corpusBleu } from "./bleu.js";
+import { CHUNK_SEGMENTS, corpusBleu, meanChunkBleu } from "./bleu.js";
 
 const shared = process.env.LINGOLENS_SHARED;
 
@@ -22,6 +22,13 @@ describe("corpusBleu", () => {
     const result = corpusBleu([segment("a a b", "a a c d e", "a b")]);
     expect(result).toMatchObject({ hypothesisLength: 3, referenceLength: 2, brevityPenalty: 1 });
     expect(result.precisions).toEqual([1, 1, 0, 0]);
+  });
+
+  it("takes COCO's closest length where asked, the shorter of two", () => {
+    const length = (hypothesis: string, ...references: string[]) =>
+      corpusBleu([segment(hypothesis, ...references)], "closest").referenceLength;
+    expect(length("a b c d", "a", "a b c d e f", "a b c d e")).toBe(5);
+    expect(length("a b c d", "a b c d e", "a b c")).toBe(3);
   });
 
   it("punishes short hypotheses", () => {
@@ -60,6 +67,17 @@ describe("corpusBleu", () => {
         for (const score of corpusBleu(perfect).bleu) expect(score).toBeCloseTo(1, 12);
       }),
     );
+  });
+});
+
+describe("meanChunkBleu", () => {
+  it("is the mean of chunks in order, the last as heavy as the others", () => {
+    const right = segment("a b c d", "a b c d");
+    const wrong = segment("x y z w", "a b c d");
+    const segments = [...new Array(CHUNK_SEGMENTS).fill(right), wrong];
+    expect(meanChunkBleu(segments)).toEqual([0.5, 0.5, 0.5, 0.5]);
+    expect(meanChunkBleu(segments.slice(0, 3))).toEqual([1, 1, 1, 1]);
+    expect(meanChunkBleu([])).toEqual([0, 0, 0, 0]);
   });
 });
 

@@ -2,8 +2,12 @@
  * Corpus BLEU (Papineni et al. 2002, https://aclanthology.org/P02-1040) without smoothing, as `compute_bleu` of
  * tensorflow/nmt defines it, which the original used.
  */
+import { countNgrams, orderOf } from "./ngrams.js";
 
 export const BLEU_ORDERS = 4;
+
+/** Segments that the original scored at a time. */
+export const CHUNK_SEGMENTS = 512;
 
 export interface BleuSegment {
   /** Tokens, which hold no spaces. */
@@ -21,25 +25,73 @@ export interface BleuResult {
   readonly brevityPenalty: number;
   /** Tokens. */
   readonly hypothesisLength: number;
-  /** Tokens; of each segment's shortest reference. */
+  /** Tokens; of one reference of each segment. */
   readonly referenceLength: number;
 }
 
+/** The reference whose length a hypothesis should have: tensorflow/nmt's is the shortest, COCO's the closest. */
+export type ReferenceLength = "shortest" | "closest";
+
+/**
+ * What BLEU is computed from, for one segment or, added up, for many: the hypothesis's length, the reference's, the
+ * matching n-grams for n from 1 to 4, and all n-grams of the hypothesis for n from 1 to 4.
+ */
+export type BleuStatistics = readonly number[];
+
 /** BLEU of all segments together. Without a single hypothesis token it is 0. */
-export function corpusBleu(segments: Iterable<BleuSegment>): BleuResult {
-  const matches = new Array<number>(BLEU_ORDERS).fill(0);
-  const totals = new Array<number>(BLEU_ORDERS).fill(0);
-  let hypothesisLength = 0;
-  let referenceLength = 0;
-  for (const { hypothesis, references } of segments) {
-    hypothesisLength += hypothesis.length;
-    referenceLength += Math.min(...references.map((reference) => reference.length));
-    for (let order = 1; order <= BLEU_ORDERS; order++) {
-      matches[order - 1]! += countMatches(hypothesis, references, order);
-      totals[order - 1]! += Math.max(0, hypothesis.length - order + 1);
+export function corpusBleu(
+  segments: Iterable<BleuSegment>,
+  lengthOf: ReferenceLength = "shortest",
+): BleuResult {
+  const sums = new Array<number>(2 + 2 * BLEU_ORDERS).fill(0);
+  for (const segment of segments) {
+    for (const [i, value] of bleuStatistics(segment, lengthOf).entries()) sums[i]! += value;
+  }
+  return bleuOfStatistics(sums);
+}
+
+/**
+ * The mean of the BLEU of chunks of 512 segments in order, which is what the original published. The last chunk may be
+ * shorter and counts as much as the others. Without segments it is 0.
+ */
+export function meanChunkBleu(segments: readonly BleuSegment[]): BleuResult["bleu"] {
+  const sums: [number, number, number, number] = [0, 0, 0, 0];
+  let chunks = 0;
+  for (let start = 0; start < segments.length; start += CHUNK_SEGMENTS) {
+    const { bleu } = corpusBleu(segments.slice(start, start + CHUNK_SEGMENTS));
+    for (const [i, score] of bleu.entries()) sums[i]! += score;
+    chunks += 1;
+  }
+  return sums.map((sum) => sum / Math.max(1, chunks)) as typeof sums;
+}
+
+/** An n-gram matches at most as often as it occurs in the reference that has it most often. */
+export function bleuStatistics(
+  { hypothesis, references }: BleuSegment,
+  lengthOf: ReferenceLength,
+): BleuStatistics {
+  const most = new Map<string, number>();
+  for (const reference of references) {
+    for (const [ngram, count] of countNgrams(reference, 1, BLEU_ORDERS)) {
+      if (count > (most.get(ngram) ?? 0)) most.set(ngram, count);
     }
   }
-  const precisions = totals.map((total, i) => (total > 0 ? matches[i]! / total : 0));
+  const matches = new Array<number>(BLEU_ORDERS).fill(0);
+  for (const [ngram, count] of countNgrams(hypothesis, 1, BLEU_ORDERS)) {
+    const limit = most.get(ngram);
+    if (limit !== undefined) matches[orderOf(ngram) - 1]! += Math.min(count, limit);
+  }
+  const totals = matches.map((_, i) => Math.max(0, hypothesis.length - i));
+  const length = expectedLength(hypothesis.length, references, lengthOf);
+  return [hypothesis.length, length, ...matches, ...totals];
+}
+
+export function bleuOfStatistics(statistics: BleuStatistics): BleuResult {
+  const [hypothesisLength = 0, referenceLength = 0] = statistics;
+  const precisions = Array.from({ length: BLEU_ORDERS }, (_, i) => {
+    const total = statistics[2 + BLEU_ORDERS + i]!;
+    return total > 0 ? statistics[2 + i]! / total : 0;
+  });
   const brevityPenalty = penalty(hypothesisLength, referenceLength);
   const upTo = (order: number) => brevityPenalty * geometricMean(precisions.slice(0, order));
   return {
@@ -51,27 +103,18 @@ export function corpusBleu(segments: Iterable<BleuSegment>): BleuResult {
   };
 }
 
-/** An n-gram matches at most as often as it occurs in the reference that has it most often. */
-function countMatches(
-  hypothesis: readonly string[],
-  references: readonly (readonly string[])[],
-  order: number,
+/** Of two lengths that are equally close, the shorter. */
+function expectedLength(
+  hypothesisLength: number,
+  references: BleuSegment["references"],
+  lengthOf: ReferenceLength,
 ): number {
-  const referenceCounts = references.map((reference) => countNgrams(reference, order));
-  let matches = 0;
-  for (const [ngram, count] of countNgrams(hypothesis, order)) {
-    matches += Math.min(count, Math.max(...referenceCounts.map((counts) => counts.get(ngram) ?? 0)));
-  }
-  return matches;
-}
-
-function countNgrams(tokens: readonly string[], order: number): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (let start = 0; start + order <= tokens.length; start++) {
-    const ngram = tokens.slice(start, start + order).join(" ");
-    counts.set(ngram, (counts.get(ngram) ?? 0) + 1);
-  }
-  return counts;
+  const lengths = references.map((reference) => reference.length);
+  if (lengthOf === "shortest") return Math.min(...lengths);
+  const distance = (length: number) => Math.abs(length - hypothesisLength);
+  return lengths
+    .toSorted((a, b) => a - b)
+    .reduce((closest, length) => (distance(length) < distance(closest) ? length : closest));
 }
 
 function penalty(hypothesisLength: number, referenceLength: number): number {
