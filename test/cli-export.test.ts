@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { failures, output, run } from "./support/command-line.js";
@@ -47,6 +47,17 @@ describe("export --to huggingface", () => {
   });
 });
 
+describe("export --to onnx and flax", () => {
+  it.each([
+    ["onnx", "onnx/decoder_model_merged.onnx_data"],
+    ["flax", "flax_model.msgpack"],
+  ])("writes a folder of %s", async (form, file) => {
+    const { code, stderr } = await run(["export", "--to", form, "--out", form], { cwd });
+    expect(code, stderr).toBe(0);
+    expect((await stat(join(cwd, form, file))).size).toBeGreaterThan(1e6);
+  });
+});
+
 describe("export --to trimmed", () => {
   it("keeps what a corpus of lines and datasets needs, in the languages asked for", async () => {
     await output(["data", "scenes", "--count", "20", "--seed", "3", "--out", "scenes"], { cwd });
@@ -76,6 +87,11 @@ describe("wrong use of export", () => {
       "an option of another form",
       ["export", "--to", "huggingface", "--lang", "en", "--out", "x"],
       "--lang does nothing for --to huggingface; it belongs to --to trimmed",
+    ],
+    [
+      "a type that the form does not have",
+      ["export", "--to", "onnx", "--dtype", "bf16", "--out", "x"],
+      "bf16 is not supported for --to onnx",
     ],
     ["no corpus", ["export", "--to", "trimmed", "--lang", "en", "--out", "x"], "needs --corpus"],
     [

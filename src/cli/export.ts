@@ -4,8 +4,10 @@ import { LingolensError } from "../errors.js";
 import { exportFlax } from "../exports/flax.js";
 import { exportHuggingFace, type StorageType } from "../exports/huggingface.js";
 import { exportInt8 } from "../exports/int8.js";
+import { exportOnnx } from "../exports/onnx.js";
 import type { ExportOptions } from "../exports/parameters.js";
 import { exportTrimmed } from "../exports/trimmed.js";
+import { isInt8 } from "../quantization/cached-int8.js";
 import { writeFolderAtomically } from "../weights/atomic-file.js";
 import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
 import { integer, interruptSignal, list, modelFolder, modelOption, offlineOption } from "./arguments.js";
@@ -15,6 +17,7 @@ const EXAMPLES = `
 Examples:
   lingolens export --to huggingface --out for-python
   lingolens export --model original --to huggingface --dtype bf16 --out for-python
+  lingolens export --model runs/mine/final --to onnx --dtype fp16 --out for-the-browser
   lingolens export --model runs/mine/final --to flax --out for-the-original
   lingolens export --model original --to int8 --pictures my-pictures/ --out fast
   lingolens export --model original --to trimmed --lang en,de,fr,es --corpus captions.txt --out small
@@ -63,6 +66,16 @@ const TARGETS: Readonly<Record<string, Target>> = {
     takes: ["dtype"],
     write: (folder, out, flags, options) => exportHuggingFace(folder, out, { ...flags, ...options }),
   },
+  onnx: {
+    takes: ["dtype"],
+    write: (folder, out, { dtype }, options) => {
+      if (dtype === "bf16")
+        throw unsupported(
+          "--dtype bf16 is not supported for --to onnx: ONNX Runtime computes little with it.",
+        );
+      return exportOnnx(folder, out, { ...(dtype && { dtype }), ...options });
+    },
+  },
   flax: { takes: [], write: (folder, out, _, options) => exportFlax(folder, out, options) },
   trimmed: {
     takes: ["lang", "corpus", "vocabularySize"],
@@ -79,7 +92,7 @@ export function exportCommand(): Command {
     .addOption(offlineOption())
     .addOption(new Option("--to <form>", "what to write").choices(Object.keys(TARGETS)).makeOptionMandatory())
     .addOption(
-      new Option("--dtype <type>", "huggingface: how weights are stored (default: fp32)").choices([
+      new Option("--dtype <type>", "huggingface, onnx: how weights are stored (default: fp32)").choices([
         "fp32",
         "fp16",
         "bf16",
@@ -112,6 +125,8 @@ async function exportModel({ model, offline, to, out, json, ...flags }: Flags): 
   try {
     const folder = await openModelFolder(path, { signal, onProgress: conversion.update });
     conversion.stop();
+    if (isInt8(folder))
+      throw unsupported(`${path}: its weights are rounded to int8; export the model that it was made from.`);
     const onNotice = (line: string) => process.stderr.write(`Note: ${line}\n`);
     await writeFolderAtomically(out, (aside) =>
       target.write(folder, aside, flags, { signal, onProgress: bar.update, onNotice }),

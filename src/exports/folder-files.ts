@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readPreprocessorConfig } from "../image/preprocessor-config.js";
-import type { ModelFolder } from "../weights/model-folder.js";
+import type { ModelFolder, RawJson } from "../weights/model-folder.js";
 
 export async function writeJson(out: string, name: string, json: unknown): Promise<void> {
   await writeFile(join(out, name), `${JSON.stringify(json, undefined, 2)}\n`);
@@ -21,6 +21,18 @@ export async function writeGenerationConfig(
     eos_token_id: ids.eos,
     pad_token_id: ids.pad,
   });
+}
+
+/** Longest caption in tokens where nothing else is said, as everywhere in lingolens. */
+const CAPTION_LENGTH = 64;
+
+/** A folder whose settings say how long captions may be, since Hugging Face's 20 tokens would cut many short. */
+export function withCaptionLength(
+  { config, generationConfig }: ModelFolder,
+  settings: RawJson = {},
+): Pick<ModelFolder, "config" | "generationConfig"> {
+  const max_length = Math.min(CAPTION_LENGTH, config.decoder.maxPositions);
+  return { config, generationConfig: { max_length, ...generationConfig, ...settings } };
 }
 
 /** preprocessor_config.json with every value in full, since other programs' defaults are not CLIP's. */

@@ -4,7 +4,12 @@ import { float32ToBfloat16, float32ToFloat16 } from "../weights/half.js";
 import type { ModelFolder } from "../weights/model-folder.js";
 import { type SafetensorsData, type SafetensorsSource, writeSafetensors } from "../weights/safetensors.js";
 import type { SafetensorsDType } from "../weights/safetensors-header.js";
-import { writeGenerationConfig, writeJson, writePreprocessorConfig } from "./folder-files.js";
+import {
+  withCaptionLength,
+  writeGenerationConfig,
+  writeJson,
+  writePreprocessorConfig,
+} from "./folder-files.js";
 import { huggingFaceConfig } from "./huggingface-config.js";
 import { type FoldedModel, foldEpsilon, foldLogitsBias, foldProjection } from "./huggingface-folds.js";
 import { type ExportOptions, type Parameter, tracked } from "./parameters.js";
@@ -47,7 +52,7 @@ export async function exportHuggingFace(
   const storage = STORAGE[dtype];
   const config = huggingFaceConfig(model.config, { tied: model.head === undefined, dtype: storage.torch });
   await writeJson(out, "config.json", config);
-  await writeGenerationConfig(folder, out);
+  await writeGenerationConfig(withCaptionLength(folder), out);
   await writePreprocessorConfig(folder, out);
   await writeFastTokenizer(folder, out);
   const stored = ({ shape, read }: Parameter): SafetensorsSource => ({

@@ -11,7 +11,14 @@ import {
   type Tensor,
   where,
 } from "../graph/index.js";
-import { attention, cachedAttention, type KeyValue, mergeHeads, splitHeads } from "../nn/attention.js";
+import {
+  appended,
+  attention,
+  cachedAttention,
+  type KeyValue,
+  mergeHeads,
+  splitHeads,
+} from "../nn/attention.js";
 import { layerNorm } from "../nn/layer-norm.js";
 import { linear } from "../nn/linear.js";
 import type { ParameterScope } from "../nn/parameters.js";
@@ -36,7 +43,9 @@ export interface DecoderInputs {
   readonly cross: readonly KeyValue[];
   /** The tokens before `ids`. Default: there are none, and each of `ids` sees those up to itself. */
   readonly cache?: DecoderCache;
-  /** [pictures, captions, length] bool: which ids may be seen by later ones. Default: all. Not with `cache`. */
+  /** The same tokens for one whose cache is a row of all tokens so far. Not with `cache`. */
+  readonly past?: DecoderPast;
+  /** [pictures, captions, length] bool: which ids may be seen by later ones. Default: all. Not with the above. */
   readonly attentionMask?: Tensor;
 }
 
@@ -48,6 +57,14 @@ export interface DecoderCache {
   readonly bias: Tensor;
 }
 
+/** The tokens before `ids` in their order, all of which each of `ids` sees. */
+export interface DecoderPast {
+  /** Of every layer, [pictures·captions, heads, past, headSize]. */
+  readonly pairs: readonly KeyValue[];
+  /** [past + length] int64: 0, 1, 2, … */
+  readonly positions: Tensor;
+}
+
 export interface DecoderOutputs {
   /** After `layernorm_embedding`, after every layer but the last, and after the final norm: layers + 1 tensors. */
   readonly hiddenStates: readonly Tensor[];
@@ -57,7 +74,7 @@ export interface DecoderOutputs {
   readonly selfAttentions: readonly Tensor[];
   /** Of every layer, [pictures, heads, captions·length, picture positions]. */
   readonly crossAttentions: readonly Tensor[];
-  /** Of every layer, the keys and values of `ids`, [pictures·captions, heads, length, headSize]. */
+  /** Of every layer, the keys and values of `past` and `ids`, [pictures·captions, heads, past + length, headSize]. */
   readonly own: readonly KeyValue[];
 }
 
@@ -72,13 +89,13 @@ export function crossKeyValues(scope: ParameterScope, config: DecoderConfig, pro
 export function mbartDecoder(
   root: ParameterScope,
   config: DecoderConfig,
-  { ids, positions, cross, cache, attentionMask }: DecoderInputs,
+  { ids, positions, cross, cache, past, attentionMask }: DecoderInputs,
 ): DecoderOutputs {
   const [pictures, captions, length] = ids.shape as [Dimension, Dimension, Dimension];
   const rows = multiplyDimensions(pictures, captions);
   const bias = cache
     ? reshape(cache.bias, [rows, 1, ...cache.bias.shape.slice(1)])
-    : causalBias(positions, attentionMask);
+    : causalBias(positions, past?.positions ?? positions, attentionMask);
 
   const scope = root.at("model.decoder");
   const tokens = lookUp(
@@ -101,7 +118,7 @@ export function mbartDecoder(
       config,
       norm(block.at("self_attn_layer_norm"), config, x),
       bias,
-      cache?.pairs[layer],
+      { cached: cache?.pairs[layer], past: past?.pairs[layer] },
     );
     x = add(x, self.output);
 
@@ -163,10 +180,13 @@ function embed(scope: ParameterScope, config: DecoderConfig, tokens: Tensor, pos
   return norm(scope.at("layernorm_embedding"), config, x);
 }
 
-/** What is added to a score: 0 where the key stands at or before the query and is not masked, else −10⁹. */
-function causalBias(positions: Tensor, attentionMask?: Tensor): Tensor {
+/**
+ * What is added to a score: 0 where the key stands at or before the query and is not masked, else −10⁹.
+ * @param positions of the queries
+ */
+function causalBias(positions: Tensor, keyPositions: Tensor, attentionMask?: Tensor): Tensor {
   const length = positions.shape[0]!;
-  const keys = reshape(positions, [1, length]);
+  const keys = reshape(keyPositions, [1, keyPositions.shape[0]!]);
   const queries = reshape(positions, [length, 1]);
   const causal = where(lessOrEqual(keys, queries), 0, -1e9);
   if (!attentionMask) return causal;
@@ -180,11 +200,12 @@ function selfAttention(
   config: DecoderConfig,
   x: Tensor,
   bias: Tensor,
-  cached?: KeyValue,
+  { cached, past }: { readonly cached: KeyValue | undefined; readonly past: KeyValue | undefined },
 ): { output: Tensor; weights: Tensor; own: KeyValue } {
   const { hiddenSize, heads } = config;
   const query = splitHeads(linear(scope.at("q_proj"), x, hiddenSize), heads);
-  const own = keyValue(scope, config, x);
+  const next = keyValue(scope, config, x);
+  const own = past ? appended(past, next) : next;
   const { output, weights } = cached
     ? cachedAttention(query, cached, own, bias)
     : attention(query, own.key, own.value, bias);

@@ -55,6 +55,11 @@ export function attention(
   return { output: matMul(weights, value), weights };
 }
 
+/** Keys and values with others behind them. */
+export function appended(before: KeyValue, next: KeyValue): KeyValue {
+  return { key: concat([before.key, next.key], 2), value: concat([before.value, next.value], 2) };
+}
+
 /**
  * Attention over two sets of keys and values: those kept from before, which stay where they are, and new ones.
  * @param bias broadcasts to [batch, heads, queries, cached positions + own positions]
