@@ -59,7 +59,8 @@ const CONTRACTIONS: readonly Rule[] = [
   rule(` ('t)(was)(?!${WORD})`, " $1 $2 ", "i"),
 ];
 
-const SPACES = new RegExp(`${SPACE}+`, "u");
+/** What Python's `str.split()` splits at. */
+export const SPACES = new RegExp(`${SPACE}+`, "u");
 
 /** The tokens of one caption. Straight double quotes become `` and ''. */
 export function wordTokens(text: string): string[] {
