@@ -1,15 +1,15 @@
 /** Texts from files: lines, or the captions of datasets. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { extname } from "node:path";
 import { createInterface } from "node:readline";
 import { LingolensError } from "../errors.js";
-import { languages as allLanguages, resolveLanguage } from "../text/languages.js";
-import { readDataset } from "./dataset.js";
+import { hasWildcard } from "../image/glob.js";
+import { captionsIn, readDataset } from "./dataset.js";
 
 /**
- * All texts, as they are read: of a text file every line that is not empty, of a dataset (its folder or its
- * `captions.jsonl`) the captions in the languages asked for.
+ * All texts, as they are read: of a text file every line that is not empty, of a dataset (a folder, `.jsonl`, `.tsv`,
+ * `.tar` or `.json`) the captions in the languages asked for.
  * @param languages mBART codes
  * @throws {LingolensError} `file-not-found`, `dataset-invalid`
  */
@@ -17,18 +17,15 @@ export async function* corpusTexts(
   paths: readonly string[],
   languages: readonly string[],
 ): AsyncGenerator<string, void, undefined> {
-  for (const path of paths) {
-    const folder = await datasetFolder(path);
-    yield* folder === undefined ? linesOf(path) : captionsOf(folder, languages);
-  }
+  for (const path of paths) yield* (await isDataset(path)) ? captionsOf(path, languages) : linesOf(path);
 }
 
-async function datasetFolder(path: string): Promise<string | undefined> {
-  if (basename(path) === "captions.jsonl") return dirname(path);
+async function isDataset(path: string): Promise<boolean> {
   const found = await stat(path).catch((cause: Error) => {
+    if (hasWildcard(path)) return undefined;
     throw new LingolensError("file-not-found", `${path} cannot be read: ${cause.message}.`, { cause });
   });
-  return found.isDirectory() ? path : undefined;
+  return !found?.isFile() || [".jsonl", ".tsv", ".tar", ".json"].includes(extname(path));
 }
 
 async function* linesOf(path: string): AsyncGenerator<string, void, undefined> {
@@ -38,11 +35,9 @@ async function* linesOf(path: string): AsyncGenerator<string, void, undefined> {
 }
 
 async function* captionsOf(
-  folder: string,
+  path: string,
   languages: readonly string[],
 ): AsyncGenerator<string, void, undefined> {
-  for await (const { captions } of readDataset(folder)) {
-    for (const [language, texts] of Object.entries(captions))
-      if (languages.includes(resolveLanguage(language, allLanguages).code)) yield* texts;
-  }
+  for await (const entry of readDataset(path))
+    for (const language of languages) yield* captionsIn(entry, language);
 }

@@ -1,161 +1,183 @@
-/** Reads a dataset folder: `captions.jsonl`, a line a picture, beside the pictures it names. */
-import { createReadStream } from "node:fs";
-import { join, posix, resolve, sep, win32 } from "node:path";
+/** Reads captioned pictures in the formats that docs/data.md lists: one reader for training, evaluation and scores. */
+import { existsSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { extname, join } from "node:path";
 import { LingolensError } from "../errors.js";
+import { globFiles, hasWildcard } from "../image/glob.js";
+import { resolveLanguage } from "../text/languages.js";
+import { captionLines } from "./formats/caption-lines.js";
+import { cocoBlocks } from "./formats/coco.js";
+import { invalid } from "./formats/invalid.js";
+import { readRange } from "./formats/lines.js";
+import { multi30kBlocks } from "./formats/multi30k.js";
+import { shardBlocks } from "./formats/shards.js";
+import { tsvBlocks } from "./formats/tsv.js";
 
 /** A picture with its captions. */
 export interface DatasetEntry {
-  /** As it stands in the line, relative to the folder. */
+  /** Name of the picture in the dataset. */
   readonly image: string;
-  /** The file's absolute path, within the folder. Whether it is there shows when it is read. */
+  /** Absolute path of the file that holds the picture. Whether it is there shows when it is read. */
   readonly imagePath: string;
-  /** By language as the line names it, such as "en" or "en_XX"; at least one caption in each. */
+  /** Where in that file the picture is, if it is a part of it: a shard. */
+  readonly range?: { readonly start: number; readonly length: number };
+  /** By language as the dataset names it, such as "en" or "en_XX"; at least one caption in each. */
   readonly captions: Readonly<Record<string, readonly string[]>>;
-  /** Every other field of the line. */
+  /** Whatever else the dataset says of the picture. */
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** A line that is longer than this is no caption's; nothing more of it is kept. */
-const LONGEST_LINE_BYTES = 4 * 2 ** 20;
+/** Some consecutive pictures, which can be read again without those before them. */
+export interface DatasetBlock {
+  entries(): AsyncIterable<DatasetEntry>;
+}
+
+export interface Dataset {
+  readonly path: string;
+  /** Pieces of up to a megabyte of text, or a shard each: all pictures, in order. */
+  blocks(): AsyncIterable<DatasetBlock>;
+  /** All pictures, in order, as they are read: the data may be larger than the memory. */
+  entries(): AsyncGenerator<DatasetEntry, void, undefined>;
+}
+
+export interface DatasetOptions {
+  /** Folder of the pictures. Default: that of the list, or `images/` beside it (docs/data.md). */
+  readonly images?: string;
+  /** Only pictures of this split, such as "train" or "val". Default: all. */
+  readonly split?: string;
+  /** Language of captions that name none (COCO's, and `.txt` in shards). Default "en". */
+  readonly language?: string;
+}
 
 /**
- * The entries of a dataset folder, in order, as they are read: the file may be larger than the memory.
- * @throws {LingolensError} `file-not-found` where the folder has no `captions.jsonl`; `dataset-invalid`, with the
- * line's number, for a line that is no entry or names a picture outside the folder, and for a file without a line.
+ * Opens a dataset: a folder or a file of one of the formats, or a pattern of shards. Entries are checked as they are
+ * read.
+ * @throws {LingolensError} `file-not-found`; on opening and on reading `dataset-invalid`, with file and line
  */
-export async function* readDataset(folder: string): AsyncGenerator<DatasetEntry, void, undefined> {
-  const path = join(folder, "captions.jsonl");
-  let empty = true;
-  for await (const { bytes, number } of linesOf(path)) {
-    const place = `${path}, line ${number}`;
-    const text = decode(bytes, place);
-    if (text.trim() === "") continue;
-    empty = false;
-    yield parseEntry(text, folder, place);
+export async function openDataset(path: string, options: DatasetOptions = {}): Promise<Dataset> {
+  const { blocks, hasSplits = false } = await formatOf(path, options);
+  const { split } = options;
+  // Multi30k keeps its splits in files, and reads only the one that was asked for.
+  const wanted = hasSplits ? undefined : split;
+  async function* entries(): AsyncGenerator<DatasetEntry, void, undefined> {
+    const splits = new Set<unknown>();
+    let empty = true;
+    let found = false;
+    for await (const block of blocks())
+      for await (const entry of block.entries()) {
+        empty = false;
+        if (splits.size < 10) splits.add(entry.fields.split);
+        if (wanted !== undefined && entry.fields.split !== wanted) continue;
+        found = true;
+        yield entry;
+      }
+    if (empty) throw invalid(path, "a line for every picture", "an empty file");
+    if (!found) throw invalid(path, `pictures with the split "${split}"`, namesOf(splits));
   }
-  if (empty) throw invalid(path, "a line for every picture", "an empty file");
+  async function* blocksOfSplit(): AsyncGenerator<DatasetBlock> {
+    for await (const block of blocks())
+      yield wanted === undefined ? block : { entries: () => ofSplit(block, wanted) };
+  }
+  return { path, entries, blocks: blocksOfSplit };
 }
 
-function parseEntry(text: string, folder: string, place: string): DatasetEntry {
-  const line = parseJson(text, place);
-  if (!isRecord(line)) throw invalid(place, "a JSON object", kindOf(line));
-  const { image, captions, ...fields } = line;
-  if (typeof image !== "string" || image === "") {
-    throw invalid(place, `"image" to be the path of a picture`, kindOf(image));
-  }
-  return {
-    image,
-    imagePath: pathWithin(folder, image, place),
-    captions: parseCaptions(captions, place),
-    fields,
-  };
+async function* ofSplit(block: DatasetBlock, split: string): AsyncGenerator<DatasetEntry> {
+  for await (const entry of block.entries()) if (entry.fields.split === split) yield entry;
 }
 
-function parseCaptions(captions: unknown, place: string): DatasetEntry["captions"] {
-  if (!isRecord(captions)) throw invalid(place, `"captions" to be an object by language`, kindOf(captions));
-  const entries = Object.entries(captions).map(([language, value]) => {
-    const texts: unknown[] = Array.isArray(value) ? value : [value];
-    const allTexts = texts.every((text) => typeof text === "string" && text.trim() !== "");
-    if (language === "" || texts.length === 0 || !allTexts) {
-      const expected = `the captions of language ${JSON.stringify(language)} to be a text or a list of texts`;
-      throw invalid(place, expected, JSON.stringify(value).slice(0, 80));
+function namesOf(splits: ReadonlySet<unknown>): string {
+  const names = [...splits].filter((name) => typeof name === "string");
+  return names.length > 0 ? names.map((name) => `"${name}"`).join(", ") : "none that name a split";
+}
+
+interface Format {
+  readonly blocks: () => AsyncIterable<DatasetBlock>;
+  /** Whether `blocks` has only the split asked for. */
+  readonly hasSplits?: boolean;
+}
+
+async function formatOf(path: string, { images, split, language = "en" }: DatasetOptions): Promise<Format> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) {
+    if (existsSync(join(path, "captions.jsonl")))
+      return { blocks: () => captionLines(join(path, "captions.jsonl"), images) };
+    if (existsSync(join(path, "image_splits")))
+      return { blocks: () => multi30kBlocks(path, { images, split }), hasSplits: true };
+    const shards = (await readdir(path)).filter((name) => name.endsWith(".tar")).sort();
+    if (shards.length > 0) {
+      const paths = shards.map((name) => join(path, name));
+      return { blocks: () => shardBlocks(paths, language) };
     }
-    return [language, texts as string[]] as const;
-  });
-  if (entries.length === 0) throw invalid(place, "captions in at least one language", "none");
-  return Object.fromEntries(entries);
-}
-
-/** @throws {LingolensError} for a path that leaves the folder, on this or another operating system. */
-function pathWithin(folder: string, image: string, place: string): string {
-  const root = resolve(folder);
-  const path = resolve(root, image);
-  const leaves = image.split(/[\\/]/).includes("..") || posix.isAbsolute(image) || win32.isAbsolute(image);
-  if (leaves || image.includes("\0") || !path.startsWith(root.endsWith(sep) ? root : root + sep)) {
-    throw invalid(place, `"image" to be a path within the dataset's folder`, JSON.stringify(image));
-  }
-  return path;
-}
-
-interface Line {
-  readonly bytes: Uint8Array;
-  /** From 1. */
-  readonly number: number;
-}
-
-const NEWLINE = 0x0a;
-
-async function* linesOf(path: string): AsyncGenerator<Line, void, undefined> {
-  let number = 1;
-  let started: Buffer[] = [];
-  let length = 0;
-  const keep = (piece: Buffer) => {
-    length += piece.length;
-    if (length > LONGEST_LINE_BYTES) {
-      throw invalid(`${path}, line ${number}`, `at most ${LONGEST_LINE_BYTES} bytes in a line`, "more");
-    }
-    started.push(piece);
-  };
-  for await (const chunk of chunksOf(path)) {
-    let from = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
-      keep(chunk.subarray(from, end));
-      yield { bytes: Buffer.concat(started), number: number++ };
-      started = [];
-      length = 0;
-      from = end + 1;
-    }
-    keep(chunk.subarray(from));
-  }
-  if (length > 0) yield { bytes: Buffer.concat(started), number };
-}
-
-async function* chunksOf(path: string): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    yield* createReadStream(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
     throw new LingolensError(
       "file-not-found",
-      `${path}: expected a dataset's list of pictures, found no such file. Name a folder that has one.`,
-      { cause: error },
+      `${path}: expected captions.jsonl, shards (*.tar), or Multi30k's image_splits/ in the folder, found none of ` +
+        "them. Name another folder, or the list itself.",
     );
   }
-}
-
-function decode(bytes: Uint8Array, place: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw invalid(place, "UTF-8 text", "other bytes", error);
+  if (!found && hasWildcard(path)) {
+    const shards = await globFiles(path);
+    const other = shards.find((name) => !name.endsWith(".tar"));
+    if (other) throw invalid(path, "a pattern of shards (*.tar)", other);
+    if (shards.length > 0) return { blocks: () => shardBlocks(shards, language) };
   }
-}
-
-function parseJson(text: string, place: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw invalid(
-      place,
-      "a JSON object",
-      `${JSON.stringify(text.slice(0, 40))} (${(error as Error).message})`,
-      error,
+  if (!found)
+    throw new LingolensError(
+      "file-not-found",
+      `${path}: expected a dataset, found no such folder or file. Name a folder with captions.jsonl or shards, or ` +
+        "a list of pictures.",
     );
+  switch (extname(path)) {
+    case ".jsonl":
+      return { blocks: () => captionLines(path, images) };
+    case ".tar":
+      return { blocks: () => shardBlocks([path], language) };
+    case ".tsv":
+      return { blocks: () => tsvBlocks(path, images) };
+    case ".json":
+      return { blocks: () => cocoBlocks(path, { images, language }) };
+    default:
+      throw invalid(
+        path,
+        "a dataset: a folder, .jsonl, .tar, .tsv or .json",
+        `a file that ends in "${extname(path)}"`,
+      );
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/**
+ * The entries of a dataset, in order, as they are read.
+ * @throws {LingolensError} as `openDataset`
+ */
+export async function* readDataset(
+  path: string,
+  options: DatasetOptions = {},
+): AsyncGenerator<DatasetEntry, void, undefined> {
+  yield* (await openDataset(path, options)).entries();
 }
 
-function kindOf(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (value === null || value === "") return JSON.stringify(value);
-  return Array.isArray(value) ? "a list" : `a value of type ${typeof value}`;
+/** The captions of an entry in a language, whichever way it names that. */
+export function captionsIn({ captions }: Pick<DatasetEntry, "captions">, code: string): readonly string[] {
+  const language = resolveLanguage(code);
+  const names = [language.iso, language.code.toLowerCase()];
+  const own = Object.entries(captions).find(([name]) => names.includes(name.trim().toLowerCase()));
+  return own?.[1] ?? [];
 }
 
-function invalid(place: string, expected: string, got: string, cause?: unknown): LingolensError {
-  const message = `${place}: expected ${expected}, got ${got}. Correct or remove it.`;
-  return new LingolensError("dataset-invalid", message, { cause });
+/**
+ * What `loadPicture` takes for an entry: its path, or its bytes where it is a part of a file.
+ * @throws {LingolensError} `file-not-found`, `unreadable-image` where the file has become shorter
+ */
+export async function pictureOf({
+  image,
+  imagePath,
+  range,
+}: Pick<DatasetEntry, "image" | "imagePath" | "range">): Promise<string | Uint8Array> {
+  if (!range) return imagePath;
+  const bytes = await readRange(imagePath, range.start, range.length);
+  if (bytes.length === range.length) return bytes;
+  throw new LingolensError(
+    "unreadable-image",
+    `${imagePath}, ${image}: expected ${range.length} bytes from byte ${range.start}, found ${bytes.length}. ` +
+      "The shard has become shorter.",
+  );
 }
