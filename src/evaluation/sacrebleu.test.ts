@@ -16,7 +16,7 @@ import { type SacreBleuTokenizer, sacreBleuTokens } from "./sacrebleu-tokenizers
 
 const shared = process.env.LINGOLENS_SHARED;
 
-// What sacreBLEU 2.6.0 makes of these; it adds resamples up in 32-bit floats, so means agree to 7 digits.
+// What sacreBLEU 2.6.0 makes of these; it adds resamples up in 32-bit floats, so means agree to 6 digits.
 const hypotheses = ["A cat sits on the mat.", "two dogs run", "", "It costs $1,000.50!"];
 const references = [
   ["The cat is sitting on the mat.", "A cat sits on a mat."],
@@ -181,8 +181,8 @@ describe.skipIf(!shared)("sacreBLEU on real captions", () => {
       const { score, signature, mean, interval } = sacreBleuWithInterval(given, expected);
       expect(score).toBeCloseTo(golden.bleu13a, 9);
       expect(signature).toBe(golden.signature);
-      expect(mean).toBeCloseTo(golden.bootstrap_mean, 6);
-      expect((interval[1] - interval[0]) / 2).toBeCloseTo(golden.bootstrap_ci95, 6);
+      expect(mean).toBeCloseTo(golden.bootstrap_mean, 5);
+      expect((interval[1] - interval[0]) / 2).toBeCloseTo(golden.bootstrap_ci95, 5);
 
       const { chrf, "chrf++": plusPlus } = chrfStatistics(given, expected);
       expect(chrfOf(sumOf(chrf))).toBeCloseTo(golden.chrf, 9);
@@ -197,8 +197,8 @@ describe.skipIf(!shared)("sacreBLEU on real captions", () => {
       const resampled = [resampledScores(mine, scoreOf), resampledScores(theirs, scoreOf)] as const;
       expect(pairedPValue(difference, resampled)).toBeCloseTo(other.p_value, 12);
       expect(confidenceInterval(resampled[1])).toMatchObject({
-        mean: expect.closeTo(other.mean, 6),
-        halfWidth: expect.closeTo(other.ci, 6),
+        mean: expect.closeTo(other.mean, 5),
+        halfWidth: expect.closeTo(other.ci, 5),
       });
     });
   });
