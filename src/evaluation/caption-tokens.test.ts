@@ -25,9 +25,9 @@ describe("captionTokens", () => {
     [
       "fr",
       "L’herbe d'un vélo, jusqu'à l'aéroport – aujourd'hui!",
-      "l' herbe d' un vélo jusqu' à l' aéroport aujourd'hui",
+      "l'herbe d'un vélo jusqu'à l'aéroport aujourd'hui",
     ],
-    ["it", "L'orso dell'isola", "l' orso dell' isola"],
+    ["it", "L'orso dell'isola'", "l'orso dell'isola"],
     ["de", "Ein Hund (groß) läuft über die Straße.", "ein hund groß läuft über die straße"],
     ["es", "¿Un perro? ¡Sí!, 1,5 km", "un perro sí 1,5 km"],
     ["tr", "ISLAK bir İNEK", "ıslak bir inek"],

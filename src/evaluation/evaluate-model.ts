@@ -1,13 +1,21 @@
 import type { Captioner, CaptionResult } from "../captioner/captioner.js";
 import type { CaptionOptions } from "../captioner/options.js";
-import { type DatasetEntry, readDataset } from "../data/dataset.js";
+import {
+  captionsIn,
+  type DatasetEntry,
+  type DatasetOptions,
+  pictureOf,
+  readDataset,
+} from "../data/dataset.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { resolveLanguage } from "../text/languages.js";
 import { type CaptionScores, scoreCaptions } from "./caption-scores.js";
 
 export interface EvaluateOptions {
-  /** Dataset folder. */
+  /** A dataset of any format (docs/data.md). */
   readonly data: string;
+  /** Where its pictures are, which of its splits is meant, …. */
+  readonly dataset?: DatasetOptions;
   /** ISO or mBART codes. Default: the languages of the model that the dataset has captions in. */
   readonly languages?: readonly string[];
   /** The first so many pictures. Default: all. */
@@ -41,7 +49,10 @@ export async function evaluateModel(
 ): Promise<EvaluationReport> {
   const { data, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
   const entries: DatasetEntry[] = [];
-  for await (const entry of readDataset(data)) if (entries.length < limit) entries.push(entry);
+  for await (const entry of readDataset(data, options.dataset)) {
+    entries.push(entry);
+    if (entries.length >= limit) break;
+  }
   const codes = languagesOf(captioner, entries, options.languages);
 
   const gathered = new Map(
@@ -57,7 +68,7 @@ export async function evaluateModel(
   for (const entry of entries) {
     throwIfCancelled(signal);
     const given = codes.flatMap((lang) => captionsIn(entry, lang).map((caption) => ({ lang, caption })));
-    const scores = await captioner.score(entry.imagePath, given, {
+    const scores = await captioner.score(await pictureOf(entry), given, {
       ...options.caption,
       ...(signal && { signal }),
     });
@@ -69,8 +80,7 @@ export async function evaluateModel(
     count();
   }
 
-  const pictures = entries.map(({ imagePath }) => ({ name: imagePath, source: imagePath }));
-  const results = captioner.captionEach(pictures, {
+  const results = captioner.captionEach(picturesOf(entries), {
     ...options.caption,
     lang: codes,
     ...(signal && { signal }),
@@ -121,9 +131,11 @@ function languagesOf(
   return [...present];
 }
 
-function captionsIn(entry: DatasetEntry, code: string): readonly string[] {
-  const found = Object.entries(entry.captions).find(([language]) => resolveLanguage(language).code === code);
-  return found?.[1] ?? [];
+async function* picturesOf(entries: readonly DatasetEntry[]) {
+  for (const entry of entries) {
+    const name = entry.range ? `${entry.imagePath}/${entry.image}` : entry.imagePath;
+    yield { name, source: await pictureOf(entry) };
+  }
 }
 
 function described(result: CaptionResult): Exclude<CaptionResult, { error: unknown }> {
