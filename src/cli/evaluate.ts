@@ -28,6 +28,9 @@ interface Flags {
   readonly model?: string;
   readonly offline?: boolean;
   readonly data: string;
+  readonly images?: string;
+  readonly split?: string;
+  readonly dataLang?: string;
   readonly lang?: string[];
   readonly limit?: number;
   readonly beams: number;
@@ -45,7 +48,10 @@ export function evaluateCommand(): Command {
     .description("loss, exact match and BLEU of a model on a dataset")
     .addOption(modelOption())
     .addOption(offlineOption())
-    .requiredOption("--data <folder>", "dataset folder")
+    .requiredOption("--data <path>", "dataset: a folder, list or shards (docs/data.md)")
+    .option("--images <folder>", "folder of the dataset's pictures, where it is not beside the list")
+    .option("--split <name>", "only pictures of this split, such as val")
+    .option("--data-lang <code>", "language of captions that name none, such as COCO's (default: en)")
     .option("--lang <codes>", "languages (default: the model's, as far as the dataset has them)", list)
     .option("--limit <n>", "the first so many pictures", integer(1))
     .option("--beams <n>", "hypotheses of the beam search", integer(1), 4)
@@ -65,6 +71,9 @@ async function evaluate(flags: Flags): Promise<void> {
     model,
     offline,
     data,
+    images,
+    split,
+    dataLang,
     lang,
     limit,
     beams,
@@ -83,6 +92,11 @@ async function evaluate(flags: Flags): Promise<void> {
     bar?.start(1, 0);
     const report = await evaluateModel(captioner, {
       data,
+      dataset: {
+        ...(images && { images }),
+        ...(split && { split }),
+        ...(dataLang && { language: dataLang }),
+      },
       caption: { beams, batchSize, ...(ignoreExif && { ignoreExif }) },
       ...(lang && { languages: lang }),
       ...(limit !== undefined && { limit }),

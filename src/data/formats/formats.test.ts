@@ -148,7 +148,7 @@ describe("shards", () => {
   });
 
   it("of any bytes are read or refused with a typed error", async () => {
-    const path = await shard("0.tar", [...sample("0", { en: "a" }), ["x".repeat(150) + ".jpg", "p"]]);
+    const path = await shard("0.tar", [...sample("0", { en: "a" }), [`${"x".repeat(150)}.jpg`, "p"]]);
     const whole = await readFile(path);
     const damage = fc.record({ at: fc.nat(whole.length - 1), to: fc.nat(255) });
     await fc.assert(
