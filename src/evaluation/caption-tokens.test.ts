@@ -17,6 +17,7 @@ describe("captionTokens", () => {
     ["The dogs' house (<PERSON> cannot see) …", "the dogs house -lrb- <person> can not see -rrb-"],
     ["Grey colours at 6 p.m. in the theatre", "grey colors at 6 p.m. in the theater"],
     ["", ""],
+    ["a dog 's bowl does n't -lrb- sit", "a dog 's bowl does n't -lrb- sit"],
   ])("en: %j", (text, tokens) => {
     expect(captionTokens(text, "en").join(" ")).toBe(tokens);
   });

@@ -18,7 +18,8 @@ const TOKEN = new RegExp(
     `(?<!${LETTER})(?:${ABBREVIATIONS})\\.`,
     `\\p{N}+(?:[.,:/]\\p{N}+)+(?!${LETTER})`, // 1:20
     `${LETTER}+(?:[-/_']${LETTER}+)*(?:\\.(?=[,;:]))?`,
-    "'(?:em|til|n)(?!\\p{L})",
+    "'(?:s|m|d|ll|re|ve|em|til|n)(?!\\p{L})",
+    "-[lr][rsc]b-", // A bracket of a text that was tokenised before.
     "\\.+|-+",
     "\\S",
   ].join("|"),
