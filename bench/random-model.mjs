@@ -5,7 +5,7 @@ import { bundledModelFolder } from "../dist/weights/bundled-model.js";
 import { writeModelFolder } from "../dist/weights/model-folder.js";
 import { parameterShapes } from "../dist/weights/parameter-shapes.js";
 
-const config = {
+const original = {
   vision: {
     hiddenSize: 768,
     layers: 12,
@@ -33,7 +33,8 @@ const config = {
 };
 
 /** The tokenizer is the bundled one: ids that it does not have are banned, so that every caption has a text. */
-export async function writeRandomModel(folder) {
+export async function writeRandomModel(folder, { vocabularySize = original.decoder.vocabularySize } = {}) {
+  const config = { ...original, decoder: { ...original.decoder, vocabularySize } };
   const shapes = parameterShapes(config);
   const parameters = new Map(
     [...shapes].map(([name, shape]) => {

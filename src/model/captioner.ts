@@ -38,7 +38,7 @@ import {
 export class CaptionerGraph {
   readonly #parameters: ParameterScope;
 
-  /** @param int8 names of the weights that are kept in int8; see `nn/product.ts` */
+  /** @param int8 the weights that are kept in int8; see `nn/product.ts` */
   constructor(
     readonly config: CaptionerConfig,
     int8?: ReadonlySet<string>,
@@ -203,19 +203,33 @@ export function scoreOutputs(
   return { logProbs: reshape(logProbs, ids.shape) };
 }
 
-/** Name of the output that holds what a weight is multiplied with. */
-export const weightInputName = (weight: string): string => `input:${weight}`;
+/** Weights of products by what they are multiplied with, in lists; the first of a list stands for all. */
+export function weightGroups(config: CaptionerConfig): string[][] {
+  const groups = new Map<Tensor, string[]>();
+  for (const [name, x] of weightInputs(config)) groups.set(x, [...(groups.get(x) ?? []), name]);
+  return [...groups.values()];
+}
+
+/** Name of the output that holds what the weights of a group are multiplied with. */
+export const weightInputName = (first: string): string => `input:${first}`;
 
 /**
- * What every weight of a product is multiplied with: pixelValues, decoderInputIds, positions → [rows, in] by
+ * What the weights of products are multiplied with: pixelValues, decoderInputIds, positions → [..., in] by
  * `weightInputName`.
  */
 export function weightInputOutputs(config: CaptionerConfig): Outputs {
+  const inputs = weightInputs(config);
+  return Object.fromEntries(
+    weightGroups(config).map(([first]) => [weightInputName(first!), inputs.get(first!)!]),
+  );
+}
+
+function weightInputs(config: CaptionerConfig): ReadonlyMap<string, Tensor> {
   const graph = new CaptionerGraph(config);
   const { ids, positions } = captionInputs();
   const { cross } = graph.encode(graph.pixelValues());
   allLogits(graph, graph.decode({ ids, positions, cross }).lastHiddenState);
-  return Object.fromEntries([...graph.weightInputs].map(([name, x]) => [weightInputName(name), x]));
+  return graph.weightInputs;
 }
 
 /**

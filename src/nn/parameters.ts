@@ -7,6 +7,8 @@ interface ParameterTable {
   readonly int8: ReadonlySet<string>;
   /** Of every weight of a product, what it was multiplied with. */
   readonly inputs: Map<string, Tensor>;
+  /** Of every input of an int8 weight, its smoothing. */
+  readonly smoothings: Map<Tensor, Tensor>;
 }
 
 /** Finds or makes the parameters of a model by name, so that tied weights are one tensor. */
@@ -17,7 +19,7 @@ export class ParameterScope {
   ) {}
 
   static root(int8: ReadonlySet<string> = new Set()): ParameterScope {
-    return new ParameterScope("", { tensors: new Map(), int8, inputs: new Map() });
+    return new ParameterScope("", { tensors: new Map(), int8, inputs: new Map(), smoothings: new Map() });
   }
 
   /** The scope whose names start with this one's prefix, `name` and a dot. */
@@ -36,6 +38,17 @@ export class ParameterScope {
   /** An int8 weight; its scales are float32 parameters beside it. */
   getInt8(name: string, shape: readonly number[]): Tensor {
     return this.#find(this.prefix + name, () => parameter(this.prefix + name, shape, "int8"));
+  }
+
+  /**
+   * What the input x of an int8 weight is multiplied by. Weights of one input have equal ones, so that those of the
+   * first will do, and the input is smoothed and rounded once.
+   */
+  smoothing(name: string, x: Tensor): Tensor {
+    const { smoothings } = this.table;
+    const tensor = smoothings.get(x) ?? this.get(`${name}_smoothing`, [x.shape.at(-1) as number]);
+    smoothings.set(x, tensor);
+    return tensor;
   }
 
   /** Remembers what a weight is multiplied with, for whoever wants to see the values. */

@@ -1,6 +1,7 @@
 import {
   add,
   cast,
+  elementCount,
   gather,
   gatherColumns,
   gemm,
@@ -21,7 +22,7 @@ import type { ParameterScope } from "./parameters.js";
  * smoothing[i].
  */
 
-/** x·Wᵀ + bias: [rows, in] → [rows, out]. The weight is [out, in] where it is float32. */
+/** x·Wᵀ + bias over the last axis: [..., in] → [..., out]. The weight is [out, in] where it is float32. */
 export function product(
   scope: ParameterScope,
   name: string,
@@ -29,12 +30,16 @@ export function product(
   outFeatures: number,
   bias: Tensor,
 ): Tensor {
-  const inFeatures = x.shape[1] as number;
+  const inFeatures = x.shape.at(-1) as number;
   scope.noteInput(name, x);
-  if (!scope.isInt8(name))
-    return gemm(x, scope.get(name, [outFeatures, inFeatures]), bias, { transposeB: true });
-  const { weight, scale, smoothing } = int8Weight(scope, name, [outFeatures, inFeatures]);
-  return add(int8Product(multiply(x, smoothing), weight, scale), bias);
+  if (scope.isInt8(name)) {
+    const { weight, scale } = int8Weight(scope, name, [outFeatures, inFeatures]);
+    return add(int8Product(multiply(x, scope.smoothing(name, x)), weight, scale), bias);
+  }
+  const rows = x.shape.slice(0, -1);
+  const matrix = reshape(x, [elementCount(rows), inFeatures]);
+  const weight = scope.get(name, [outFeatures, inFeatures]);
+  return reshape(gemm(matrix, weight, bias, { transposeB: true }), [...rows, outFeatures]);
 }
 
 /**
@@ -61,7 +66,8 @@ export function lookUp(
   ids: Tensor,
 ): Tensor {
   if (!scope.isInt8(name)) return gather(scope.get(name, shape), ids);
-  const { weight, scale, smoothing } = int8Weight(scope, name, shape);
+  const { weight, scale } = int8Weight(scope, name, shape);
+  const smoothing = scope.get(`${name}_smoothing`, [shape[1]]);
   const steps = cast(transpose(gatherColumns(weight, ids), [1, 2, 0]), "float32");
   const worth = reshape(gather(scale, ids), [...ids.shape, 1]);
   return multiply(multiply(steps, worth), smoothing);
@@ -71,6 +77,5 @@ function int8Weight(scope: ParameterScope, name: string, [outputs, inputs]: read
   return {
     weight: scope.getInt8(name, [inputs, outputs]),
     scale: scope.get(`${name}_scale`, [outputs]),
-    smoothing: scope.get(`${name}_smoothing`, [inputs]),
   };
 }

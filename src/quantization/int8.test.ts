@@ -67,7 +67,7 @@ describe("the engine's product", () => {
     sample.data.forEach((value, i) => {
       sample.data[i] = value * [1, 100, 0.001, 0, 1, 1, 1][Math.floor(i / inputs)]!;
     });
-    const { scales, error } = chooseInt8(weight, sample);
+    const { scales, error } = chooseInt8([weight], sample)[0]!;
     const run = async (data: Float32Array): Promise<Float32Array> => {
       const { y } = await program.run({
         x: { dtype: "float32", shape: [data.length / inputs, inputs], data },
@@ -100,7 +100,7 @@ describe("the choice of smoothing", () => {
   it("undoes channels that are 50 times as large as the others", () => {
     const weight = randomWeight(200, 128, 3);
     const x = randomInputs(40, 128, 4);
-    const plain = chooseInt8(weight, x).error;
+    const plain = chooseInt8([weight], x)[0]!.error;
     const loud = (i: number): number => (i % 16 === 0 ? 50 : 1);
     const uneven = {
       weight: { ...weight, data: weight.data.map((value, at) => value / loud(at % 128)) },
@@ -108,7 +108,17 @@ describe("the choice of smoothing", () => {
     };
     const unsmoothed = { smoothing: even(128), scale: outputScales(uneven.weight, even(128)) };
     expect(int8Error(uneven.x, uneven.weight, unsmoothed)).toBeGreaterThan(10 * plain);
-    expect(chooseInt8(uneven.weight, uneven.x).error).toBeLessThan(1.3 * plain);
+    expect(chooseInt8([uneven.weight], uneven.x)[0]!.error).toBeLessThan(1.3 * plain);
+  });
+
+  it("is one for all weights of an input", () => {
+    const weights = [randomWeight(30, 16, 1), randomWeight(10, 16, 2), randomWeight(30, 16, 3)];
+    const choices = chooseInt8(weights, randomInputs(9, 16, 4));
+    expect(choices).toHaveLength(3);
+    for (const { scales, error } of choices) {
+      expect(scales.smoothing).toEqual(choices[0]!.scales.smoothing);
+      expect(error).toBeLessThan(0.03);
+    }
   });
 
   it("copes with inputs and weights that are never other than zero", () => {
@@ -120,7 +130,7 @@ describe("the choice of smoothing", () => {
     x.data.forEach((_, at) => {
       if (at % 6 === 2) x.data[at] = 0;
     });
-    const { error, scales } = chooseInt8(weight, x);
+    const { error, scales } = chooseInt8([weight], x)[0]!;
     expect(error).toBeLessThan(0.03);
     expect([...scales.smoothing].every((factor) => Number.isFinite(factor) && factor > 0)).toBe(true);
   });

@@ -48,7 +48,8 @@ export async function quantizeModel(
   const tensors = new Map<string, SafetensorsSource>();
   const report = { int8: new Map<string, number>(), float32: new Map<string, number>() };
   const bytes = ({ shape }: Weight): number => elementCount(shape) * Float32Array.BYTES_PER_ELEMENT;
-  const total = 2 * [...folder.weights.values()].reduce((sum, weight) => sum + bytes(weight), 0);
+  const looked = samples.flatMap(({ names }) => names.map((name) => folder.weights.get(name)!));
+  const total = [...looked, ...folder.weights.values()].reduce((sum, weight) => sum + bytes(weight), 0);
   let done = 0;
   const read = async (weight: Weight): Promise<Float32Array> => {
     throwIfCancelled(signal);
@@ -57,16 +58,28 @@ export async function quantizeModel(
     onProgress?.({ done, total });
     return values;
   };
-  for (const [name, weight] of folder.weights) {
+  for (const { names, sample } of samples) {
     // A choice takes a second for the largest weight: whoever waits for the event loop goes first.
     await new Promise(setImmediate);
-    const sample = samples.get(name);
-    const choice = sample && chooseInt8(floatWeight(weight, await read(weight)), sample);
-    if (!choice) done += bytes(weight);
-    if (choice) (choice.error <= MAX_ERROR ? report.int8 : report.float32).set(name, choice.error);
-    for (const [key, tensor] of stored(name, { ...weight, read: () => read(weight) }, choice))
-      tensors.set(key, tensor);
+    const weights = names.map((name) => folder.weights.get(name)!);
+    const values: FloatWeight[] = [];
+    for (const weight of weights) values.push(floatWeight(weight, await read(weight)));
+    for (const [i, choice] of chooseInt8(values, sample).entries()) {
+      if (choice.error > MAX_ERROR) report.float32.set(names[i]!, choice.error);
+      else {
+        report.int8.set(names[i]!, choice.error);
+        for (const [name, tensor] of int8Tensors(
+          names[i]!,
+          { ...weights[i]!, read: () => read(weights[i]!) },
+          choice,
+        ))
+          tensors.set(name, tensor);
+      }
+    }
   }
+  for (const [name, weight] of folder.weights)
+    if (!tensors.has(name))
+      tensors.set(name, { dtype: "F32", shape: weight.shape, data: () => read(weight) });
   const { config, generationConfig = {}, preprocessorConfig = {} } = folder;
   const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
   const tokenizerFiles = new Map(await Promise.all(files));
@@ -75,10 +88,8 @@ export async function quantizeModel(
   return report;
 }
 
-/** The tensors that a weight becomes; their values are made when they are written. */
-function stored(name: string, weight: Weight, choice: Int8Choice | undefined): [string, SafetensorsSource][] {
-  if (!choice || choice.error > MAX_ERROR)
-    return [[name, { dtype: "F32", shape: weight.shape, data: () => weight.read() }]];
+/** The tensors of a weight in int8; the steps are made when they are written. */
+function int8Tensors(name: string, weight: Weight, choice: Int8Choice): [string, SafetensorsSource][] {
   const { scale, smoothing } = choice.scales;
   const [outputs, inputs] = weight.shape as [number, number];
   const steps = async () => toInt8(floatWeight(weight, await weight.read()), choice.scales);

@@ -6,7 +6,7 @@ import { preparePicture } from "../captioner/prepare-picture.js";
 import type { Engine } from "../engine/engine.js";
 import type { PictureSource } from "../image/picture-source.js";
 import { readPreprocessorConfig } from "../image/preprocessor-config.js";
-import { weightInputName } from "../model/captioner.js";
+import { weightGroups, weightInputName } from "../model/captioner.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import type { ModelFolder } from "../weights/model-folder.js";
@@ -16,8 +16,14 @@ import type { QuantizeOptions } from "./quantize-model.js";
 /** Longest caption in tokens that is made for the sample. */
 const SAMPLE_LENGTH = 24;
 
+/** Weights and what they all are multiplied with. */
+export interface SampledWeights {
+  readonly names: readonly string[];
+  readonly sample: InputSample;
+}
+
 /**
- * What a model's weights are multiplied with while it describes pictures in its languages, by the weights' names.
+ * What a model's weights are multiplied with while it describes pictures in its languages.
  * @throws {LingolensError} what is wrong with a picture
  */
 export async function sampleInputs(
@@ -25,7 +31,7 @@ export async function sampleInputs(
   folder: ModelFolder,
   pictures: readonly PictureSource[],
   { threads, signal }: Pick<QuantizeOptions, "threads" | "signal">,
-): Promise<Map<string, InputSample>> {
+): Promise<SampledWeights[]> {
   const { config, generationConfig } = folder;
   const tokenizer = await loadTokenizerFolder(folder.path);
   const preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
@@ -49,12 +55,10 @@ export async function sampleInputs(
     const { labels: _, ...batch } = makeBatch(described, config, SAMPLE_LENGTH);
     const program = await programs.get("weightInputs");
     const inputs = await program.run(batch);
-    return new Map(
-      [...folder.weights.keys()].flatMap((name) => {
-        const input = inputs[weightInputName(name)];
-        return input ? [[name, { data: input.data as Float32Array, rows: input.shape[0]! }]] : [];
-      }),
-    );
+    return weightGroups(config).map((names) => {
+      const { shape, data } = inputs[weightInputName(names[0]!)]!;
+      return { names, sample: { data: data as Float32Array, rows: data.length / shape.at(-1)! } };
+    });
   } finally {
     await programs.close();
   }

@@ -14,19 +14,18 @@ const int8ProductOp = define<null>({
     const [x, weight, scale] = inputs as [TensorType, TensorType, TensorType];
     const fits =
       x.dtype === "float32" &&
-      x.shape.length === 2 &&
       weight.dtype === "int8" &&
       weight.shape.length === 2 &&
-      x.shape[1] === weight.shape[0] &&
+      x.shape.at(-1) === weight.shape[0] &&
       scale.dtype === "float32" &&
       scale.shape.length === 1 &&
       scale.shape[0] === weight.shape[1];
-    if (!fits) throw shapeError("int8Product", inputs, "float32[m, k], int8[k, n] and float32[n]");
-    return [{ dtype: "float32", shape: [x.shape[0]!, weight.shape[1]!] }];
+    if (!fits) throw shapeError("int8Product", inputs, "float32[..., k], int8[k, n] and float32[n]");
+    return [{ dtype: "float32", shape: [...x.shape.slice(0, -1), weight.shape[1]!] }];
   },
   lower: (onnx, [x, weight, scale]) => {
     const float = (value: number): string => onnx.constant(Float32Array.of(value), []);
-    const sizes = onnx.emit("ReduceMax", [onnx.emit("Abs", [x!])[0]!, onnx.constant([1])], {
+    const sizes = onnx.emit("ReduceMax", [onnx.emit("Abs", [x!])[0]!, onnx.constant([-1])], {
       attributes: { keepdims: { int: 1 } },
     })[0]!;
     const rowSize = onnx.emit("Max", [sizes, float(SMALLEST)])[0]!;
@@ -41,9 +40,9 @@ const int8ProductOp = define<null>({
 });
 
 /**
- * x·(weight · scale), computed in whole numbers: every row of x is rounded to 127 steps on either side of zero, up to
+ * x·(weight · scale) over the last axis, computed in whole numbers: every row of x is rounded to 127 steps on either side of zero, up to
  * its own largest element, so that a row's result does not depend on the others.
- * @param x [m, k] float32
+ * @param x [..., k] float32
  * @param weight [k, n] int8
  * @param scale [n] float32: what a step of each column is worth
  */
