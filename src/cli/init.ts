@@ -9,7 +9,7 @@ Examples:
   lingolens init --vision clip-vit-base-patch32/ --text mbart-large-50/ --out start
   lingolens init --vision openai/clip-vit-base-patch32 --text facebook/mbart-large-50 --out start
   lingolens init --size original --seed 0 --tokenizer facebook/mbart-large-50 --out random
-  lingolens train finetune --set model.path=start --set data.path=my-pictures --out runs/mine
+  lingolens train fine-tune --set model.path=start --set data.path=my-pictures --out runs/mine
 
 From --vision come CLIP's vision model and picture settings; from --text mBART's decoder, embedding and tokenizer.
 What joins the two is drawn at random, so the model has yet to be trained.`;

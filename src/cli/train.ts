@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import { didYouMean } from "../nearest-name.js";
-import { recipes } from "../recipes/index.js";
+import { formerNames, recipes } from "../recipes/index.js";
 import { type Recipe, resolveRecipe } from "../training/recipe.js";
 import { startRun } from "../training/start-run.js";
 import type { TrainProgress } from "../training/train.js";
@@ -22,8 +22,8 @@ const EXAMPLES = `
 Examples:
   lingolens train scenes --out runs/scenes
   lingolens train scenes --set steps=100 --set batchSize=16
-  lingolens train finetune --set data.path=my-pictures --set 'languages=["en","it"]'
-  lingolens train finetune --set model.path=original --set data.path=my-pictures --out runs/photos
+  lingolens train fine-tune --set data.path=my-pictures --set 'languages=["en","it"]'
+  lingolens train fine-tune --set model.path=original --set data.path=my-pictures --out runs/photos
   lingolens train runs/scenes/recipe.json --out runs/again
 
 --set takes the keys of a recipe (docs/training.md): steps, batchSize, learningRate, seed, checkpointEvery, …; keys
@@ -100,7 +100,7 @@ async function trainByRecipe(
 }
 
 async function findRecipe(name: string): Promise<unknown> {
-  const builtIn = recipes[name];
+  const builtIn = recipes[formerNames[name] ?? name];
   if (builtIn) return builtIn;
   if (!name.endsWith(".json"))
     throw new LingolensError(

@@ -42,11 +42,11 @@ export interface Dataset {
 
 export interface DatasetOptions {
   /** Folder of the pictures. Default: that of the list, or `images/` beside it (docs/data.md). */
-  readonly images?: string;
+  readonly images?: string | undefined;
   /** Only pictures of this split, such as "train" or "val". Default: all. */
-  readonly split?: string;
+  readonly split?: string | undefined;
   /** Language of captions that name none (COCO's, and `.txt` in shards). Default "en". */
-  readonly language?: string;
+  readonly language?: string | undefined;
 }
 
 /**

@@ -3,12 +3,16 @@ import type { CaptionedPicture } from "./batch.js";
 /** Where training gets its pictures from. */
 export interface TrainingData {
   /**
-   * The pictures of optimiser step `step`, their captions in the order of the recipe's languages (empty where a
-   * language is missing). The same step always gets the same pictures, so that a resumed run sees what the
-   * uninterrupted one would have seen.
+   * The pictures of optimiser step `step`, each with the captions that it learns from. The same step always gets the
+   * same pictures, so that a resumed run sees what the uninterrupted one would have seen.
    */
   batch(step: number): Promise<CaptionedPicture[]>;
-  /** Pictures `start` to `end` of those kept for evaluation. */
+  /**
+   * Pictures `start` to `end` of those kept for evaluation, without those that cannot be read; their captions in the
+   * order of the recipe's languages, empty where a language is missing.
+   */
   validation(start: number, end: number): Promise<CaptionedPicture[]>;
   readonly validationCount: number;
+  /** Ends its threads. */
+  close(): Promise<void>;
 }

@@ -26,14 +26,14 @@ describe("resolveRecipe", () => {
       "name=7up",
       "learningRate=1e-4",
     ];
-    expect(resolveRecipe(recipes.finetune, changes)).toMatchObject({
+    expect(resolveRecipe(recipes["fine-tune"], changes)).toMatchObject({
       steps: 7,
       languages: ["it", "pt"],
       data: { kind: "folder", path: "my photos=1" },
       name: "7up",
       learningRate: 1e-4,
     });
-    expect(recipes.finetune!.steps).toBe(1000);
+    expect(recipes["fine-tune"]!.steps).toBe(1000);
   });
 
   it.each([
@@ -47,7 +47,7 @@ describe("resolveRecipe", () => {
     ["__proto__.steps=3", 'no key "__proto__"'],
     ["steps", "expected key=value"],
   ])("refuses %s", (change, words) => {
-    expect(() => resolveRecipe(recipes.finetune, [change])).toThrow(refusal("option-unsupported", words));
+    expect(() => resolveRecipe(recipes["fine-tune"], [change])).toThrow(refusal("option-unsupported", words));
   });
 
   it.each([
@@ -57,6 +57,6 @@ describe("resolveRecipe", () => {
     ["data.kind=web", "data.kind"],
     ["batchSize=3", "not a multiple of gradientAccumulation × workers (2 × 1)"],
   ])("refuses the value of %s", (change, words) => {
-    expect(() => resolveRecipe(recipes.finetune, [change])).toThrow(refusal("config-invalid", words));
+    expect(() => resolveRecipe(recipes["fine-tune"], [change])).toThrow(refusal("config-invalid", words));
   });
 });

@@ -21,6 +21,8 @@ const newModel = z.strictObject({
   maxPositions: count,
   /** Folder or hub name of the model whose tokenizer is used; "bundled" is the one that comes with lingolens. */
   tokenizer: z.string(),
+  /** Keep only the tokens that the captions of `data` need, in the recipe's languages. */
+  trimTokenizer: z.boolean().default(false),
 });
 
 /** A model to go on from, a folder or of the hub; "bundled" is the one that comes with lingolens. */
@@ -34,16 +36,35 @@ const generatedScenes = z.strictObject({
   threeObjectsFrom: z.int().min(0).default(0),
 });
 
-/** A dataset folder (see docs/data.md). */
-const datasetFolder = z.strictObject({
+/** A dataset of any format (see docs/data.md). */
+const dataset = z.strictObject({
   kind: z.literal("folder"),
+  /** A folder, a list, a shard or a pattern of shards. */
   path: z.string(),
-  /** A dataset folder to evaluate on. Default: the last `evaluateCount` pictures of `path`, which training then leaves out. */
+  /** Folder of the pictures, where it is not beside the list. */
+  images: z.string().optional(),
+  /** Only pictures of this split. */
+  split: z.string().optional(),
+  /** Language of captions that name none, such as COCO's. Default "en". */
+  language: z.string().optional(),
+  /**
+   * What to evaluate on: another dataset, another split, or both. Default: the last `evaluateCount` pictures of `path`,
+   * which training then leaves out.
+   */
   validation: z.string().optional(),
+  validationSplit: z.string().optional(),
+  /** By language, the share of passes over a picture that learn its caption in it. Default: 1 for each. */
+  languageWeights: z.record(z.string(), z.number().gt(0).max(1)).default({}),
+  /** Least share of a picture's largest square that a random crop keeps; 1 for no random crops. */
+  randomCrop: z.number().gt(0).max(1).default(1),
+  /** Probability of left and right being exchanged, which captions must not speak of. */
+  randomMirror: z.number().min(0).max(1).default(0),
+  /** Share of pictures that may be skipped because they cannot be read; above it, and ten pictures, the run stops. */
+  skipLimit: z.number().min(0).max(1).default(0.01),
 });
 
 const MODELS = [newModel, pretrainedModel] as const;
-const DATA = [generatedScenes, datasetFolder] as const;
+const DATA = [generatedScenes, dataset] as const;
 
 /** Everything that a training run depends on. A run folder's `recipe.json` is one, with every default filled in. */
 export const recipeSchema = z.strictObject({

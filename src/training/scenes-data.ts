@@ -1,17 +1,12 @@
-import { sceneCaption } from "../data/scenes/caption.js";
-import { renderScene } from "../data/scenes/render.js";
-import { sceneAt } from "../data/scenes/scene.js";
 import type { Split } from "../data/scenes/splits.js";
-import { preprocess } from "../image/preprocess.js";
-import type { PreprocessorConfig } from "../image/preprocessor-config.js";
-import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import type { CaptionedPicture } from "./batch.js";
 import type { TrainingData } from "./data.js";
+import type { SamplePool } from "./sample-pool.js";
 
 export interface ScenesDataOptions {
-  readonly tokenizer: Mbart50Tokenizer;
-  readonly preprocessor: PreprocessorConfig;
   readonly languages: readonly string[];
+  /** Width and height of the pictures. */
+  readonly size: number;
   readonly seed: number;
   readonly batchSize: number;
   /** First steps whose pictures may have two and three objects. */
@@ -19,20 +14,15 @@ export interface ScenesDataOptions {
   readonly threeObjectsFrom: number;
   /** Pictures kept for evaluation. */
   readonly evaluateCount: number;
+  readonly pool: SamplePool;
 }
 
 /** Scenes drawn when they are asked for. Those for evaluation are of the split `test`, with one, two and three objects. */
 export function scenesData(options: ScenesDataOptions): TrainingData {
-  const { tokenizer, preprocessor, languages, seed, batchSize, twoObjectsFrom, threeObjectsFrom } = options;
-  const size = preprocessor.cropSize.width;
+  const { languages, size, seed, batchSize, twoObjectsFrom, threeObjectsFrom, pool } = options;
 
-  const picture = (split: Split, index: number, objects: 1 | 2 | 3): CaptionedPicture => {
-    const scene = sceneAt({ split, seed, index, objects, size });
-    const captions = languages.map((language) =>
-      tokenizer.encode(sceneCaption(scene, language).text, language),
-    );
-    return { pixelValues: preprocess(renderScene(scene), preprocessor).data, captions };
-  };
+  const picture = (split: Split, index: number, objects: 1 | 2 | 3): Promise<CaptionedPicture> =>
+    pool.make({ scene: { split, seed, index, objects, size }, languages });
   /** As many objects as the step allows, in turn: pairs twice as often, as they teach relations most plainly. */
   const objectsAt = (step: number, index: number): 1 | 2 | 3 => {
     const turns = [1, 2, 3, 2] as const;
@@ -42,14 +32,19 @@ export function scenesData(options: ScenesDataOptions): TrainingData {
 
   return {
     validationCount: options.evaluateCount,
-    batch: async (step) =>
-      Array.from({ length: batchSize }, (_, i) => {
-        const index = step * batchSize + i;
-        return picture("train", index, objectsAt(step, index));
-      }),
-    validation: async (start, end) =>
-      Array.from({ length: end - start }, (_, i) =>
-        picture("test", start + i, (((start + i) % 3) + 1) as 1 | 2 | 3),
+    batch: (step) =>
+      Promise.all(
+        Array.from({ length: batchSize }, (_, i) => {
+          const index = step * batchSize + i;
+          return picture("train", index, objectsAt(step, index));
+        }),
       ),
+    validation: (start, end) =>
+      Promise.all(
+        Array.from({ length: end - start }, (_, i) =>
+          picture("test", start + i, (((start + i) % 3) + 1) as 1 | 2 | 3),
+        ),
+      ),
+    close: () => pool.close(),
   };
 }

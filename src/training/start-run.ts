@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -10,6 +11,7 @@ import { initializeParameters } from "../model/initialize.js";
 import { resolveLanguage } from "../text/languages.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
+import { trimTokenizer } from "../text/trim-tokenizer.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";
 import type { HubOptions } from "../weights/hub/snapshot.js";
@@ -19,9 +21,10 @@ import { parameterShapes } from "../weights/parameter-shapes.js";
 import { createAdamWState } from "./adamw.js";
 import { listCheckpoints, loadTrainingState, type TrainingState, verifyCheckpoint } from "./checkpoint.js";
 import type { TrainingData } from "./data.js";
-import { folderData } from "./folder-data.js";
+import { datasetCaptions, datasetData } from "./dataset-data.js";
 import { allocateFlat, fillFlat } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
+import { createSamplePool } from "./sample-pool.js";
 import { scenesData } from "./scenes-data.js";
 import { type TrainProgress, train } from "./train.js";
 
@@ -52,33 +55,36 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
   const checkpoint = await checkpointToResume(out, resume, options.onWarning);
   if (checkpoint !== undefined && resume === "auto") await checkSameModel(out, recipe);
   const start = await startingPoint(recipe, checkpoint, { ...options.hub, signal: options.signal });
-  const { config, state, tokenizer, tokenizerFiles, preprocessor, preprocessorConfig, generationConfig } =
-    start;
-  const data = await trainingData(recipe, tokenizer, preprocessor);
+  const { config, state, tokenizerFiles, preprocessorConfig, generationConfig } = start;
+  const data = await trainingData(recipe, start, options.onWarning);
   options.onStart?.({ step: state.step, parameters: state.parameters.flat.length });
 
   const { threads, signal, onProgress } = options;
-  await train({
-    engine,
-    config,
-    recipe,
-    data,
-    state,
-    out,
-    writeModel: (folder, { tensors }) => {
-      const parameters = new Map(Object.entries(tensors));
-      return writeModelFiles(folder, {
-        config,
-        parameters,
-        tokenizerFiles,
-        preprocessorConfig,
-        generationConfig,
-      });
-    },
-    ...(threads !== undefined && { threads }),
-    ...(signal && { signal }),
-    ...(onProgress && { onProgress }),
-  });
+  try {
+    await train({
+      engine,
+      config,
+      recipe,
+      data,
+      state,
+      out,
+      writeModel: (folder, { tensors }) => {
+        const parameters = new Map(Object.entries(tensors));
+        return writeModelFiles(folder, {
+          config,
+          parameters,
+          tokenizerFiles,
+          preprocessorConfig,
+          generationConfig,
+        });
+      },
+      ...(threads !== undefined && { threads }),
+      ...(signal && { signal }),
+      ...(onProgress && { onProgress }),
+    });
+  } finally {
+    await data.close();
+  }
 }
 
 async function checkpointToResume(
@@ -131,7 +137,6 @@ async function checkSameModel(out: string, { model }: Recipe): Promise<void> {
 interface StartingPoint {
   readonly config: CaptionerConfig;
   readonly state: TrainingState;
-  readonly tokenizer: Mbart50Tokenizer;
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   readonly preprocessor: PreprocessorConfig;
   readonly preprocessorConfig: RawJson;
@@ -169,7 +174,6 @@ async function fromFolder(
   return {
     config,
     state,
-    tokenizer: await loadTokenizerFolder(folder.path),
     tokenizerFiles: new Map(await Promise.all(files)),
     preprocessor: readPreprocessorConfig(preprocessorConfig, config.vision.imageSize),
     preprocessorConfig,
@@ -191,7 +195,7 @@ async function fromNothing(
   hub: HubOptions,
 ): Promise<StartingPoint> {
   const folder = await modelFolder(model.tokenizer, { ...hub, weights: false });
-  const tokenizer = await loadTokenizerFolder(folder);
+  const { tokenizer, tokenizerFiles } = await newTokenizer(folder, recipe, model);
   const config: CaptionerConfig = {
     vision: {
       hiddenSize: model.visionHiddenSize,
@@ -224,16 +228,40 @@ async function fromNothing(
     size: model.imageSize,
     crop_size: model.imageSize,
   };
-  const names = ["sentencepiece.bpe.model", "tokenizer_config.json"];
-  const files = names.map(async (name) => [name, await readFile(join(folder, name))] as const);
   return {
     config,
     state: newState(shapes, initializeParameters(config, shapes, recipe.seed)),
-    tokenizer,
-    tokenizerFiles: new Map(await Promise.all(files)),
+    tokenizerFiles,
     preprocessor: readPreprocessorConfig(preprocessorConfig, model.imageSize),
     preprocessorConfig,
     generationConfig: withLanguages({}, recipe),
+  };
+}
+
+async function newTokenizer(
+  folder: string,
+  { data, languages }: Recipe,
+  { trimTokenizer: trim }: Extract<Recipe["model"], { kind: "new" }>,
+): Promise<{ tokenizer: Mbart50Tokenizer; tokenizerFiles: ReadonlyMap<string, Uint8Array> }> {
+  const full = await loadTokenizerFolder(folder);
+  if (!trim) {
+    const names = ["sentencepiece.bpe.model", "tokenizer.json", "tokenizer_config.json"];
+    const present = names.filter((name) => existsSync(join(folder, name)));
+    const files = present.map(async (name) => [name, await readFile(join(folder, name))] as const);
+    return { tokenizer: full, tokenizerFiles: new Map(await Promise.all(files)) };
+  }
+  if (data.kind !== "folder")
+    throw new LingolensError(
+      "option-unsupported",
+      "model.trimTokenizer needs a dataset whose captions say what to keep.",
+    );
+  const trimmed = await trimTokenizer(full, { texts: () => datasetCaptions(data, languages), languages });
+  return {
+    tokenizer: trimmed.tokenizer,
+    tokenizerFiles: new Map([
+      ["sentencepiece.bpe.model", trimmed.sentencePieceModel],
+      ["tokenizer_config.json", new TextEncoder().encode(trimmed.tokenizerConfig)],
+    ]),
   };
 }
 
@@ -252,16 +280,18 @@ function newState(
 }
 
 async function trainingData(
-  recipe: Recipe,
-  tokenizer: Mbart50Tokenizer,
-  preprocessor: PreprocessorConfig,
+  { data, languages, seed, batchSize, evaluateCount }: Recipe,
+  { tokenizerFiles, preprocessor }: StartingPoint,
+  onWarning: (message: string) => void = () => {},
 ): Promise<TrainingData> {
-  const { data, languages, seed, batchSize, evaluateCount } = recipe;
-  const shared = { tokenizer, preprocessor, languages, seed, batchSize, evaluateCount };
-  if (data.kind === "scenes") return scenesData({ ...shared, ...data });
-  return folderData({
-    ...shared,
-    path: data.path,
-    ...(data.validation !== undefined && { validation: data.validation }),
-  });
+  const pool = createSamplePool({ tokenizerFiles, preprocessor });
+  const shared = { languages, seed, batchSize, evaluateCount, pool };
+  try {
+    return data.kind === "scenes"
+      ? scenesData({ ...shared, ...data, size: preprocessor.cropSize.width })
+      : await datasetData({ ...shared, ...data, onWarning });
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
 }

@@ -6,6 +6,7 @@
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomically } from "../../weights/atomic-file.js";
+import { hashText } from "../hash-text.js";
 import { linesOf } from "./lines.js";
 
 /** A caption of a picture. */
@@ -77,7 +78,7 @@ async function deal(rows: AsyncIterable<CaptionRow>, parts: number, folder: stri
     const writers = files.map((file) => new LineWriter(file));
     let order = 0;
     for await (const { image, caption, language } of rows)
-      await writers[hash(image) % parts]!.write(JSON.stringify([order++, image, language, caption]));
+      await writers[hashText(image) % parts]!.write(JSON.stringify([order++, image, language, caption]));
     for (const writer of writers) await writer.flush();
   } finally {
     await Promise.all(files.map((file) => file.close()));
@@ -138,11 +139,4 @@ class LineWriter {
     this.#lines = [];
     this.#characters = 0;
   }
-}
-
-/** FNV-1a (Fowler, Noll, Vo). */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
-  return value >>> 0;
 }

@@ -1,12 +1,12 @@
 import type { RecipeInput } from "../training/recipe.js";
 
 /**
- * A model that exists, further trained on a dataset folder of one's own (docs/training.md).
+ * A model that exists, further trained on one's own pictures (docs/training.md).
  *
- *     lingolens train finetune --set data.path=my-pictures --set model.path=DIR --out runs/mine
+ *     lingolens train fine-tune --set data.path=my-pictures --set model.path=DIR --out runs/mine
  */
-export const finetune: RecipeInput = {
-  name: "finetune",
+export const fineTune: RecipeInput = {
+  name: "fine-tune",
   model: { kind: "pretrained", path: "bundled" },
   data: { kind: "folder", path: "." },
   languages: ["en", "de", "fr", "es"],

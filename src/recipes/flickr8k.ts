@@ -1,0 +1,48 @@
+import type { RecipeInput } from "../training/recipe.js";
+
+/**
+ * A small model from nothing, on 872 photos of Flickr8k with captions in four languages; it is tried on the 34 photos
+ * of the split `val`, and meant to be evaluated on the 31 of `test_2016_flickr`.
+ *
+ *     lingolens train flickr8k --set data.path=flickr8k-1000/multilingual.jsonl --set model.tokenizer=DIR --out runs/flickr8k
+ */
+export const flickr8k: RecipeInput = {
+  name: "flickr8k",
+  model: {
+    kind: "new",
+    imageSize: 96,
+    patchSize: 12,
+    visionHiddenSize: 128,
+    visionLayers: 4,
+    visionHeads: 4,
+    visionIntermediateSize: 512,
+    decoderHiddenSize: 128,
+    decoderLayers: 2,
+    decoderHeads: 4,
+    decoderFfnDim: 512,
+    maxPositions: 64,
+    tokenizer: "facebook/mbart-large-50",
+    // Of mBART-50's 250,000 tokens, these captions need some thousands.
+    trimTokenizer: true,
+  },
+  data: {
+    kind: "folder",
+    path: "flickr8k-1000/multilingual.jsonl",
+    split: "train",
+    validationSplit: "val",
+    randomCrop: 0.5,
+    randomMirror: 0.5,
+  },
+  languages: ["en", "de", "fr", "es"],
+  steps: 3000,
+  batchSize: 32,
+  workers: 2,
+  learningRate: 1e-3,
+  warmupSteps: 200,
+  weightDecay: 0.05,
+  clipNorm: 1,
+  labelSmoothing: 0.1,
+  evaluateEvery: 100,
+  checkpointEvery: 250,
+  keepCheckpoints: 3,
+};

@@ -1,0 +1,91 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { type ErrorCode, LingolensError } from "../errors.js";
+import type { CaptionedPicture } from "./batch.js";
+import { type Sample, SampleMaker, type SampleMakerOptions } from "./sample.js";
+
+/** What a thread answers: the sample, or what is wrong with it. */
+export type SampleAnswer =
+  | { readonly id: number; readonly made: CaptionedPicture }
+  | { readonly id: number; readonly message: string; readonly code?: ErrorCode };
+
+interface Waiting {
+  readonly resolve: (made: CaptionedPicture) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Makes samples in threads of its own, so that the thread that trains only fetches them. */
+export interface SamplePool {
+  /** @throws {LingolensError} what `SampleMaker.make` throws, and `handle-closed` */
+  make(sample: Sample): Promise<CaptionedPicture>;
+  close(): Promise<void>;
+}
+
+/**
+ * One thread for every four processors, as measured (bench/loader.mjs): the rest is the engine's.
+ * @param threads Default: a quarter of the processors, at least one and at most eight.
+ */
+export function createSamplePool(
+  options: SampleMakerOptions,
+  threads = Math.min(8, Math.max(1, Math.floor(availableParallelism() / 4))),
+): SamplePool {
+  // Threads run what was built; from the sources, as in tests, samples are made here.
+  if (import.meta.url.endsWith(".ts") || threads === 0) {
+    const maker = new SampleMaker(options);
+    return { make: (sample) => maker.make(sample), close: async () => {} };
+  }
+  return new ThreadedPool(options, threads);
+}
+
+class ThreadedPool implements SamplePool {
+  readonly #threads: readonly Worker[];
+  readonly #waiting = new Map<number, Waiting>();
+  #failure: Error | undefined;
+  #next = 0;
+
+  constructor(options: SampleMakerOptions, threads: number) {
+    this.#threads = Array.from({ length: threads }, () => {
+      const thread = new Worker(new URL("./sample-worker.js", import.meta.url), { workerData: options });
+      thread.on("message", (answer: SampleAnswer) => this.#receive(answer));
+      thread.on("error", (error) => this.#fail(error));
+      thread.on("exit", () =>
+        this.#fail(new LingolensError("handle-closed", "The data's threads have ended.")),
+      );
+      // A process that has nothing else to do may end.
+      thread.unref();
+      return thread;
+    });
+  }
+
+  make(sample: Sample): Promise<CaptionedPicture> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      const thread = this.#threads[id % this.#threads.length]!;
+      thread.ref();
+      thread.postMessage({ id, sample });
+    });
+  }
+
+  #receive(answer: SampleAnswer): void {
+    const waiting = this.#waiting.get(answer.id)!;
+    this.#waiting.delete(answer.id);
+    if (this.#waiting.size === 0) for (const thread of this.#threads) thread.unref();
+    if ("made" in answer) waiting.resolve(answer.made);
+    else
+      waiting.reject(
+        answer.code ? new LingolensError(answer.code, answer.message) : new Error(answer.message),
+      );
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+}
