@@ -122,7 +122,7 @@ interface Path {
 }
 
 const BEAM = 40;
-/** Words of caption times reference above which only one path is followed: no caption is that long. */
+/** Words of caption times reference above which the search is given up: no caption is that long. */
 const LARGEST_SEARCH = 20_000;
 
 /** Each word at most once; the most matches, then the fewest chunks, then the shortest distances. */
@@ -131,7 +131,6 @@ function align(
   reference: readonly string[],
   stem: Stem | undefined,
 ): { matches: Match[]; chunks: number } {
-  const beam = hypothesis.length * reference.length > LARGEST_SEARCH ? 1 : BEAM;
   const candidates = candidatesOf(hypothesis, reference, stem);
   const wanted = new Uint32Array(reference.length);
   for (const { to } of candidates.flat()) wanted[to]! += 1;
@@ -144,7 +143,7 @@ function align(
     );
     // Leaving a word out pays only where another wants what it could match.
     if (longer.length === 0 || matches.some(({ to }) => wanted[to]! > 1)) longer.push(...paths);
-    paths = longer.length > 1 ? longer.sort(compare).slice(0, beam) : longer;
+    paths = longer.length > 1 ? longer.sort(compare).slice(0, BEAM) : longer;
   }
   const found: Match[] = [];
   for (let path: Path | undefined = paths[0]; path?.match; path = path.before) found.push(path.match);
@@ -166,6 +165,13 @@ function candidatesOf(
   for (const [place, word] of reference.entries()) {
     note(places, word, place);
     if (stem) note(stems, stem(word), place);
+  }
+  if (hypothesis.length * reference.length > LARGEST_SEARCH) {
+    // A word's first occurrence matches its first, its second the second, and so on.
+    return hypothesis.map((word, from) => {
+      const to = places.get(word)?.shift();
+      return to === undefined ? [] : [{ from, to, exact: true }];
+    });
   }
   return hypothesis.map((word, from) => {
     const same = places.get(word) ?? [];
