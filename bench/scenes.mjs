@@ -44,17 +44,18 @@ async function describe(scenes, attention = false) {
   );
 }
 
-function scores(described) {
-  return Object.fromEntries(
-    languages.map((language, j) => {
-      const own = described.map((row) => row[j]);
-      const { exactMatch, bleu } = scoreCaptions(
-        own.map(({ caption }) => caption.text),
-        own.map(({ reference }) => [reference.text]),
-      );
-      return [language, { exactMatch, bleu4: bleu[3] }];
-    }),
-  );
+async function scores(described) {
+  const found = {};
+  for (const [j, lang] of languages.entries()) {
+    const own = described.map((row) => row[j]);
+    const { exactMatch, bleu } = await scoreCaptions(
+      own.map(({ caption }) => caption.text),
+      own.map(({ reference }) => [reference.text]),
+      { lang },
+    );
+    found[lang] = { exactMatch, bleu4: bleu[3] };
+  }
+  return found;
 }
 
 /** Mean loss of the captions of other scenes over that of their own. */
@@ -127,11 +128,11 @@ const report = { model: values.model ?? "bundled", scenesPerRow: count, test: {}
 const all = [];
 for (const objects of [1, 2, 3]) {
   const described = await describe(scenesOf("test", objects));
-  report.test[objects] = scores(described);
+  report.test[objects] = await scores(described);
   all.push(...described);
-  report.unseenPairs[objects] = scores(await describe(scenesOf("unseen-pairs", objects)));
+  report.unseenPairs[objects] = await scores(await describe(scenesOf("unseen-pairs", objects)));
 }
-report.test.all = scores(all);
+report.test.all = await scores(all);
 const mixed = [1, 2, 3].flatMap((objects) => scenesOf("test", objects).slice(0, Math.ceil(count / 3)));
 report.shuffled = await shuffledLoss(mixed);
 report.attention = await attentionShares(mixed);

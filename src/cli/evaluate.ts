@@ -14,6 +14,7 @@ import {
   threadsOption,
 } from "./arguments.js";
 import { progressBar } from "./progress-bar.js";
+import { scoreTable } from "./score-table.js";
 
 const EXAMPLES = `
 Examples:
@@ -21,8 +22,8 @@ Examples:
   lingolens evaluate --data scenes-test
   lingolens evaluate --model runs/mine/final --data my-pictures --lang en,it --json
 
-exactMatch is the share of captions equal to a reference, word for word; bleu is the corpus BLEU-1 to 4 on the
-original's word tokens, from 0 to 1.`;
+The table's BLEU-4 is on the original's word tokens, CIDEr and ROUGE-L are COCO's, sacreBLEU and chrF are from 0 to
+100; --json gives more, and docs/evaluation.md says what each is good for.`;
 
 interface Flags {
   readonly model?: string;
@@ -45,7 +46,7 @@ interface Flags {
 
 export function evaluateCommand(): Command {
   return new Command("evaluate")
-    .description("loss, exact match and BLEU of a model on a dataset")
+    .description("how well a model captions a dataset: loss, BLEU, chrF, CIDEr, faults and more")
     .addOption(modelOption())
     .addOption(offlineOption())
     .requiredOption("--data <path>", "dataset: a folder, list or shards (docs/data.md)")
@@ -107,26 +108,13 @@ async function evaluate(flags: Flags): Promise<void> {
       },
     });
     bar?.stop();
-    process.stdout.write(json ? `${JSON.stringify(report)}\n` : table(report));
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : text(report));
   } finally {
     bar?.stop();
     await captioner.close();
   }
 }
 
-function table({ loss, languages }: EvaluationReport): string {
-  const header = ["", "captions", "loss", "exact", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"];
-  const rows = Object.entries(languages).map(([language, { captions, loss: own, exactMatch, bleu }]) => {
-    return [
-      language,
-      String(captions),
-      own.toFixed(4),
-      exactMatch.toFixed(4),
-      ...bleu.map((score) => score.toFixed(4)),
-    ];
-  });
-  const lines = [header, ...rows].map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(4) : cell.padStart(9))).join(""),
-  );
-  return `${lines.join("\n")}\nall languages: loss ${loss.toFixed(4)}\n`;
+function text({ loss, languages }: EvaluationReport): string {
+  return `${scoreTable(languages)}all languages: loss ${loss.toFixed(4)}\n`;
 }

@@ -31,8 +31,8 @@ export interface EvaluateOptions {
 export interface LanguageReport extends CaptionScores {
   /** Mean over the tokens of all reference captions. */
   readonly loss: number;
-  /** Share of captions without a word. */
-  readonly emptyRate: number;
+  /** Its exponential. */
+  readonly perplexity: number;
 }
 
 export interface EvaluationReport {
@@ -99,18 +99,14 @@ export async function evaluateModel(
 
   const sums = [...gathered.values()];
   const add = (key: "loss" | "tokens") => sums.reduce((sum, language) => sum + language[key], 0);
-  return {
-    loss: add("loss") / add("tokens"),
-    languages: Object.fromEntries(
-      [...gathered].map(([code, { hypotheses, references, loss, tokens }]) => {
-        const emptyRate = hypotheses.filter((text) => text.trim() === "").length / hypotheses.length;
-        return [
-          resolveLanguage(code).iso,
-          { loss: loss / tokens, ...scoreCaptions(hypotheses, references), emptyRate },
-        ];
-      }),
-    ),
-  };
+  const languages: Record<string, LanguageReport> = {};
+  for (const [code, { hypotheses, references, ...sum }] of gathered) {
+    const lang = resolveLanguage(code).iso;
+    const loss = sum.loss / sum.tokens;
+    const scores = await scoreCaptions(hypotheses, references, { lang });
+    languages[lang] = { loss, perplexity: Math.exp(loss), ...scores };
+  }
+  return { loss: add("loss") / add("tokens"), languages };
 }
 
 /** mBART codes of the languages to evaluate, each with at least one reference. */
