@@ -3,10 +3,12 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { LingolensError } from "../errors.js";
 import { captionCommand } from "./caption.js";
+import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
 import { evaluateCommand } from "./evaluate.js";
 import { exportCommand } from "./export.js";
 import { initCommand } from "./init.js";
+import { metricsCommand } from "./metrics.js";
 import { scoreCommand } from "./score.js";
 import { tokenizeCommand } from "./tokenize.js";
 import { trainCommand } from "./train.js";
@@ -37,6 +39,8 @@ for (const command of [
   captionCommand,
   trainCommand,
   evaluateCommand,
+  metricsCommand,
+  compareCommand,
   scoreCommand,
   tokenizeCommand,
   dataCommand,
