@@ -57,7 +57,7 @@ describe("wrong use", () => {
     ["an unknown language of lines", ["tokenize", "--lang", "xx"], '"xx"'],
     ["no data to evaluate on", ["evaluate"], "--data"],
     ["an unknown split", ["data", "scenes", "--count", "1", "--out", "x", "--split", "all"], "unseen-pairs"],
-    ["an unknown recipe", ["train", "sences"], "scenes, finetune"],
+    ["an unknown recipe", ["train", "sences"], "scenes, fine-tune"],
     ["an unknown key", ["train", "scenes", "--set", "step=3", "--out", "x"], 'Did you mean "steps"?'],
     ["a value that does not fit", ["train", "scenes", "--set", "steps=few", "--out", "x"], "steps"],
   ])("%s ends with 2 and says what is wrong", async (_, args, words) => {
