@@ -116,8 +116,11 @@ async function indexed(
   options: DatasetDataOptions,
   keep: DatasetIndex["keep"],
 ): Promise<DatasetIndex> {
-  const index = await indexDataset(await openDataset(path, options), keep);
+  const dataset = await openDataset(path, options);
+  const index = await indexDataset(dataset, keep);
   if (index.count > 0) return index;
+  // An empty file, or a split that is not there, is told as such.
+  for await (const _ of dataset.entries()) break;
   const languages = options.languages.join(", ");
   throw new LingolensError("dataset-invalid", `${path}: no picture has a caption in ${languages}.`);
 }
