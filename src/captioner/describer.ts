@@ -1,5 +1,6 @@
 import type { HostTensors } from "../engine/compile.js";
 import { DecoderSession } from "../generation/decoder-session.js";
+import { FloatPool } from "../generation/float-pool.js";
 import { type GenerateOptions, generate } from "../generation/generate.js";
 import type { Search } from "../generation/search.js";
 import type { CaptionerConfig } from "../model/config.js";
@@ -30,6 +31,8 @@ interface Pixels {
 
 /** From pixels to captions: encodes pictures once, runs the searches of all their languages, and decodes the tokens. */
 export class Describer {
+  readonly #pool = new FloatPool();
+
   constructor(
     private readonly programs: ModelPrograms,
     private readonly config: CaptionerConfig,
@@ -58,11 +61,15 @@ export class Describer {
       languages.map((lang) => searchFor(settings, this.tokenizer.languageId(lang))),
     );
     const program = await this.programs.get("decode");
-    const session = new DecoderSession(program, this.config, cross, languages.length);
-    await generate(session, searches, {
-      ...(signal && { signal }),
-      ...(onStep && { onStep: () => onStep(searches) }),
-    });
+    const session = new DecoderSession(program, this.config, cross, languages.length, this.#pool);
+    try {
+      await generate(session, searches, {
+        ...(signal && { signal }),
+        ...(onStep && { onStep: () => onStep(searches) }),
+      });
+    } finally {
+      session.close();
+    }
 
     const found = searches.map((row) => row.map((search) => search.results()));
     const attention = options.attention

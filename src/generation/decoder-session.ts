@@ -2,6 +2,7 @@ import type { CompiledProgram, HostTensors } from "../engine/compile.js";
 import type { HostTensor } from "../engine/engine.js";
 import type { CaptionerConfig } from "../model/config.js";
 import type { StepResult } from "./candidates.js";
+import { FloatPool } from "./float-pool.js";
 import { KeyValueCache } from "./key-value-cache.js";
 
 /** A hypothesis to be continued. */
@@ -37,15 +38,17 @@ export class DecoderSession {
    * @param program compiled `decodeOutputs`
    * @param cross `cross.N.key`, `cross.N.value` [pictures, heads, positions, headSize]
    * @param searches of each picture
+   * @param pool where the memory comes from, and goes to with `close`
    */
   constructor(
     private readonly program: CompiledProgram,
     private readonly config: CaptionerConfig,
     private cross: HostTensors,
     searches: number,
+    private readonly pool: FloatPool = new FloatPool(),
   ) {
     const rows = this.#pictures * searches;
-    this.#cache = new KeyValueCache(config.decoder, rows);
+    this.#cache = new KeyValueCache(config.decoder, pool, rows);
     this.#pasts = Array.from({ length: rows }, () => []);
   }
 
@@ -132,6 +135,12 @@ export class DecoderSession {
     );
   }
 
+  /** Gives its memory back; no step may be running. */
+  close(): void {
+    this.#cache.close();
+    for (const array of Object.values(this.#own)) this.pool.give(array);
+  }
+
   get #pictures(): number {
     return Object.values(this.cross)[0]!.shape[0]!;
   }
@@ -148,7 +157,11 @@ export class DecoderSession {
   #reserve(size: number): void {
     if ((this.#own["own.0.key"]?.length ?? 0) >= size) return;
     for (let layer = 0; layer < this.config.decoder.layers; layer++)
-      for (const part of ["key", "value"]) this.#own[`own.${layer}.${part}`] = new Float32Array(size);
+      for (const part of ["key", "value"]) {
+        const name = `own.${layer}.${part}`;
+        if (this.#own[name]) this.pool.give(this.#own[name]);
+        this.#own[name] = this.pool.take(size);
+      }
   }
 
   /** A token sees the slots of its hypothesis' past and the new tokens of its hypothesis up to itself. */

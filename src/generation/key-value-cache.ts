@@ -1,5 +1,6 @@
 import type { HostTensors } from "../engine/compile.js";
 import type { DecoderConfig } from "../model/config.js";
+import type { FloatPool } from "./float-pool.js";
 
 /**
  * Keys and values of the tokens so far, of every layer [rows, heads, capacity, headSize]. A row belongs to a search,
@@ -14,6 +15,7 @@ export class KeyValueCache {
 
   constructor(
     private readonly config: DecoderConfig,
+    private readonly pool: FloatPool,
     rows: number,
   ) {
     this.#rows = rows;
@@ -34,8 +36,11 @@ export class KeyValueCache {
   feeds(): HostTensors {
     const { heads } = this.config;
     const shape = [this.#rows, heads, this.#capacity, this.#headSize];
+    const size = shape.reduce((a, b) => a * b);
     return Object.fromEntries(
-      [...this.#memory].map(([name, data]) => [`cache.${name}`, { dtype: "float32", shape, data }]),
+      [...this.#memory].map(([name, data]) => {
+        return [`cache.${name}`, { dtype: "float32", shape, data: data.subarray(0, size) }];
+      }),
     );
   }
 
@@ -77,7 +82,14 @@ export class KeyValueCache {
           });
         }
       });
+      this.pool.give(old);
     }
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    for (const memory of this.#memory.values()) this.pool.give(memory);
+    this.#memory.clear();
   }
 
   get #headSize(): number {
@@ -87,7 +99,7 @@ export class KeyValueCache {
   #allocate(): Map<string, Float32Array> {
     const size = this.#rows * this.#capacity * this.config.hiddenSize;
     const names = Array.from({ length: this.config.layers }, (_, i) => [`${i}.key`, `${i}.value`]).flat();
-    return new Map(names.map((name) => [name, new Float32Array(size)]));
+    return new Map(names.map((name) => [name, this.pool.take(size)]));
   }
 }
 

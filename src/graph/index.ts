@@ -1,5 +1,5 @@
 /** The computation graph: symbolic tensors, operations, gradients, encoding. */
-export { grad } from "./gradient.js";
+export { grad, gradFrom } from "./gradient.js";
 export { encodeProgram, type Program, programParameters, type WeightLocation } from "./onnx.js";
 export { gelu, quickGelu } from "./ops/activation.js";
 export {
@@ -20,10 +20,10 @@ export {
   where,
 } from "./ops/elementwise.js";
 export { gather, gatherColumns, gatherElements, scatterAdd, topK } from "./ops/indexing.js";
-export { gemm, matMul, swapLast } from "./ops/matmul.js";
-export { layerNorm, logSoftmax, softmax } from "./ops/normalization.js";
+export { gemm, matMul, swapLast, turnedOver } from "./ops/matmul.js";
+export { layerNorm, logSoftmax, scaleFeatures, softmax } from "./ops/normalization.js";
 export { int8Product } from "./ops/quantized.js";
-export { logSumExp, mean, sum, sumTo } from "./ops/reduce.js";
+export { logSumExp, max, mean, sum, sumTo } from "./ops/reduce.js";
 export { concat, expand, pad, reshape, sizeOf, slice, transpose } from "./ops/shape.js";
 export { addDimensions, type Dimension, elementCount, multiplyDimensions, type Shape } from "./shape.js";
 export { constant, constantInt, input, parameter, type Tensor, type TensorType } from "./tensor.js";

@@ -13,7 +13,7 @@ import {
 } from "../graph/index.js";
 import { attention, mergeHeads, splitHeads } from "../nn/attention.js";
 import { layerNorm } from "../nn/layer-norm.js";
-import { linear } from "../nn/linear.js";
+import { linear, linears } from "../nn/linear.js";
 import type { ParameterScope } from "../nn/parameters.js";
 import type { VisionConfig } from "./config.js";
 
@@ -77,9 +77,9 @@ function encoderLayer(scope: ParameterScope, config: VisionConfig, input: Tensor
 }
 
 function selfAttention(scope: ParameterScope, { hiddenSize, heads }: VisionConfig, x: Tensor): Tensor {
-  const [query, key, value] = ["q_proj", "k_proj", "v_proj"].map((name) => {
-    return splitHeads(linear(scope.at(name), x, hiddenSize), heads);
-  }) as [Tensor, Tensor, Tensor];
+  const [query, key, value] = linears(scope, ["q_proj", "k_proj", "v_proj"], x, hiddenSize).map((one) =>
+    splitHeads(one, heads),
+  ) as [Tensor, Tensor, Tensor];
   return linear(scope.at("out_proj"), mergeHeads(attention(query, key, value).output), hiddenSize);
 }
 

@@ -20,7 +20,7 @@ import {
   splitHeads,
 } from "../nn/attention.js";
 import { layerNorm } from "../nn/layer-norm.js";
-import { linear } from "../nn/linear.js";
+import { linear, linears } from "../nn/linear.js";
 import type { ParameterScope } from "../nn/parameters.js";
 import { lookUp, product, productOfFew } from "../nn/product.js";
 import type { DecoderConfig } from "./config.js";
@@ -47,6 +47,8 @@ export interface DecoderInputs {
   readonly past?: DecoderPast;
   /** [pictures, captions, length] bool: which ids may be seen by later ones. Default: all. Not with the above. */
   readonly attentionMask?: Tensor;
+  /** In training: what is done to hidden states after the embedding and after every sublayer. Default: nothing. */
+  readonly dropout?: (x: Tensor) => Tensor;
 }
 
 /** Tokens whose keys and values are known, in slots of any order: `bias` says whose past each of them is. */
@@ -66,6 +68,8 @@ export interface DecoderPast {
 }
 
 export interface DecoderOutputs {
+  /** The embedding's rows of `ids`, [pictures·captions, length, hidden]. */
+  readonly tokens: Tensor;
   /** After `layernorm_embedding`, after every layer but the last, and after the final norm: layers + 1 tensors. */
   readonly hiddenStates: readonly Tensor[];
   /** [pictures·captions, length, hidden] */
@@ -89,7 +93,7 @@ export function crossKeyValues(scope: ParameterScope, config: DecoderConfig, pro
 export function mbartDecoder(
   root: ParameterScope,
   config: DecoderConfig,
-  { ids, positions, cross, cache, past, attentionMask }: DecoderInputs,
+  { ids, positions, cross, cache, past, attentionMask, dropout = (x) => x }: DecoderInputs,
 ): DecoderOutputs {
   const [pictures, captions, length] = ids.shape as [Dimension, Dimension, Dimension];
   const rows = multiplyDimensions(pictures, captions);
@@ -104,7 +108,7 @@ export function mbartDecoder(
     [config.vocabularySize, config.hiddenSize],
     reshape(ids, [rows, length]),
   );
-  let x = embed(scope, config, tokens, positions);
+  let x = dropout(embed(scope, config, tokens, positions));
   const hiddenStates = [x];
   const selfAttentions: Tensor[] = [];
   const crossAttentions: Tensor[] = [];
@@ -120,7 +124,7 @@ export function mbartDecoder(
       bias,
       { cached: cache?.pairs[layer], past: past?.pairs[layer] },
     );
-    x = add(x, self.output);
+    x = add(x, dropout(self.output));
 
     const seen = crossAttention(
       block.at("encoder_attn"),
@@ -129,12 +133,12 @@ export function mbartDecoder(
       cross[layer]!,
       multiplyDimensions(captions, length),
     );
-    x = add(x, seen.output);
+    x = add(x, dropout(seen.output));
 
     const hidden = gelu(
       linear(block.at("fc1"), norm(block.at("final_layer_norm"), config, x), config.ffnDim),
     );
-    x = add(x, linear(block.at("fc2"), hidden, config.hiddenSize));
+    x = add(x, dropout(linear(block.at("fc2"), hidden, config.hiddenSize)));
 
     own.push(self.own);
     selfAttentions.push(self.weights);
@@ -143,6 +147,7 @@ export function mbartDecoder(
   }
   const lastHiddenState = norm(scope.at("layer_norm"), config, x);
   return {
+    tokens,
     hiddenStates: [...hiddenStates, lastHiddenState],
     lastHiddenState,
     selfAttentions,
@@ -161,12 +166,15 @@ export function languageModelHead(
   hiddenStates: Tensor,
   few = false,
 ): Tensor {
-  const bias = reshape(root.get("final_logits_bias", [1, vocabularySize]), [vocabularySize]);
+  const bias = reshape(root.get(HEAD_BIAS, [1, vocabularySize]), [vocabularySize]);
   return (few ? productOfFew : product)(root, EMBEDDING, hiddenStates, vocabularySize, bias);
 }
 
 /** [vocabulary, hidden] */
-const EMBEDDING = "model.shared.weight";
+export const EMBEDDING = "model.shared.weight";
+
+/** [1, vocabulary] */
+export const HEAD_BIAS = "final_logits_bias";
 
 /** mBART's position table starts two rows late, a habit of fairseq, where padding had positions too. */
 const POSITION_OFFSET = 2;
@@ -203,8 +211,10 @@ function selfAttention(
   { cached, past }: { readonly cached: KeyValue | undefined; readonly past: KeyValue | undefined },
 ): { output: Tensor; weights: Tensor; own: KeyValue } {
   const { hiddenSize, heads } = config;
-  const query = splitHeads(linear(scope.at("q_proj"), x, hiddenSize), heads);
-  const next = keyValue(scope, config, x);
+  const [query, key, value] = linears(scope, ["q_proj", "k_proj", "v_proj"], x, hiddenSize).map((one) =>
+    splitHeads(one, heads),
+  ) as [Tensor, Tensor, Tensor];
+  const next = { key, value };
   const own = past ? appended(past, next) : next;
   const { output, weights } = cached
     ? cachedAttention(query, cached, own, bias)
@@ -229,10 +239,10 @@ function crossAttention(
 }
 
 function keyValue(scope: ParameterScope, { hiddenSize, heads }: DecoderConfig, x: Tensor): KeyValue {
-  return {
-    key: splitHeads(linear(scope.at("k_proj"), x, hiddenSize), heads),
-    value: splitHeads(linear(scope.at("v_proj"), x, hiddenSize), heads),
-  };
+  const [key, value] = linears(scope, ["k_proj", "v_proj"], x, hiddenSize).map((one) =>
+    splitHeads(one, heads),
+  ) as [Tensor, Tensor];
+  return { key, value };
 }
 
 function norm(scope: ParameterScope, { layerNormEps }: DecoderConfig, x: Tensor): Tensor {

@@ -1,4 +1,4 @@
-import { parameter, type Tensor } from "../graph/index.js";
+import { parameter, scaleFeatures, type Tensor } from "../graph/index.js";
 
 /** What all scopes of a model share. */
 interface ParameterTable {
@@ -7,8 +7,8 @@ interface ParameterTable {
   readonly int8: ReadonlySet<string>;
   /** Of every weight of a product, what it was multiplied with. */
   readonly inputs: Map<string, Tensor>;
-  /** Of every input of an int8 weight, its smoothing. */
-  readonly smoothings: Map<Tensor, Tensor>;
+  /** Inputs of int8 weights, and what they are after smoothing. */
+  readonly smoothed: Map<Tensor, Tensor>;
 }
 
 /** Finds or makes the parameters of a model by name, so that tied weights are one tensor. */
@@ -19,7 +19,7 @@ export class ParameterScope {
   ) {}
 
   static root(int8: ReadonlySet<string> = new Set()): ParameterScope {
-    return new ParameterScope("", { tensors: new Map(), int8, inputs: new Map(), smoothings: new Map() });
+    return new ParameterScope("", { tensors: new Map(), int8, inputs: new Map(), smoothed: new Map() });
   }
 
   /** The scope whose names start with this one's prefix, `name` and a dot. */
@@ -41,14 +41,15 @@ export class ParameterScope {
   }
 
   /**
-   * What the input x of an int8 weight is multiplied by. Weights of one input have equal ones, so that those of the
-   * first will do, and the input is smoothed and rounded once.
+   * The input x of an int8 weight, smoothed. Weights of one input have equal smoothings, so that those of the first will
+   * do, and the input is smoothed and rounded once.
    */
-  smoothing(name: string, x: Tensor): Tensor {
-    const { smoothings } = this.table;
-    const tensor = smoothings.get(x) ?? this.get(`${name}_smoothing`, [x.shape.at(-1) as number]);
-    smoothings.set(x, tensor);
-    return tensor;
+  smoothed(name: string, x: Tensor): Tensor {
+    const known = this.table.smoothed.get(x);
+    if (known) return known;
+    const smoothed = scaleFeatures(x, this.get(`${name}_smoothing`, [x.shape.at(-1) as number]));
+    this.table.smoothed.set(x, smoothed);
+    return smoothed;
   }
 
   /** Remembers what a weight is multiplied with, for whoever wants to see the values. */

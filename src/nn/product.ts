@@ -1,6 +1,7 @@
 import {
   add,
   cast,
+  concat,
   elementCount,
   gather,
   gatherColumns,
@@ -9,6 +10,7 @@ import {
   matMul,
   multiply,
   reshape,
+  slice,
   swapLast,
   type Tensor,
   transpose,
@@ -34,12 +36,39 @@ export function product(
   scope.noteInput(name, x);
   if (scope.isInt8(name)) {
     const { weight, scale } = int8Weight(scope, name, [outFeatures, inFeatures]);
-    return add(int8Product(multiply(x, scope.smoothing(name, x)), weight, scale), bias);
+    return add(int8Product(scope.smoothed(name, x), weight, scale), bias);
   }
   const rows = x.shape.slice(0, -1);
   const matrix = reshape(x, [elementCount(rows), inFeatures]);
   const weight = scope.get(name, [outFeatures, inFeatures]);
   return reshape(gemm(matrix, weight, bias, { transposeB: true }), [...rows, outFeatures]);
+}
+
+/** The same with several weights. Those in int8 are put side by side: one large product is faster than some small. */
+export function products(
+  scope: ParameterScope,
+  layers: readonly { readonly name: string; readonly bias: Tensor }[],
+  x: Tensor,
+  outFeatures: number,
+): Tensor[] {
+  if (!layers.every(({ name }) => scope.isInt8(name)))
+    return layers.map(({ name, bias }) => product(scope, name, x, outFeatures, bias));
+  const inFeatures = x.shape.at(-1) as number;
+  const weights = layers.map(({ name }) => int8Weight(scope, name, [outFeatures, inFeatures]));
+  const weight = concat(
+    weights.map((one) => one.weight),
+    1,
+  );
+  const scale = concat(
+    weights.map((one) => one.scale),
+    0,
+  );
+  const bias = concat(
+    layers.map((one) => one.bias),
+    0,
+  );
+  const all = add(int8Product(scope.smoothed(layers[0]!.name, x), weight, scale), bias);
+  return layers.map((_, i) => slice(all, -1, i * outFeatures, (i + 1) * outFeatures));
 }
 
 /**

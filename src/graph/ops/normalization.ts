@@ -70,3 +70,11 @@ const layerNormOp: Op<{ epsilon: number }> = {
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor {
   return apply(layerNormOp, [x, weight, bias], { epsilon })[0]!;
 }
+
+/** x·factor along the last axis. A layer norm's weight and bias take the factor over, which is free where they are constant. */
+export function scaleFeatures(x: Tensor, factor: Tensor): Tensor {
+  if (x.node.op !== layerNormOp) return multiply(x, factor);
+  const [source, weight, bias] = x.node.inputs as [Tensor, Tensor, Tensor];
+  const { epsilon } = x.node.attributes as { epsilon: number };
+  return layerNorm(source, multiply(weight, factor), multiply(bias, factor), epsilon);
+}

@@ -1,0 +1,29 @@
+/** Most bytes that are kept for later. */
+const MOST_BYTES = 128 * 2 ** 20;
+
+/**
+ * Memory that one search after another uses: fresh megabytes for each would have to be zeroed, and the garbage collector
+ * woken for them. Arrays are of a power of two of elements, and hold whatever they held before.
+ */
+export class FloatPool {
+  readonly #free = new Map<number, Float32Array[]>();
+  #bytes = 0;
+
+  /** At least so many elements. */
+  take(length: number): Float32Array {
+    const size = 2 ** Math.ceil(Math.log2(Math.max(1, length)));
+    const array = this.#free.get(size)?.pop();
+    if (!array) return new Float32Array(size);
+    this.#bytes -= array.byteLength;
+    return array;
+  }
+
+  /** Gives back what `take` gave, which nobody uses any more. */
+  give(array: Float32Array): void {
+    if (this.#bytes + array.byteLength > MOST_BYTES) return;
+    this.#bytes += array.byteLength;
+    const free = this.#free.get(array.length);
+    if (free) free.push(array);
+    else this.#free.set(array.length, [array]);
+  }
+}
