@@ -1,6 +1,6 @@
 /**
  * Which language a caption is in. The identifier is ELD (https://github.com/nitotm/efficient-language-detector-js),
- * n-grams of bytes in tables of 1 MB; it knows 39 of mBART-50's 52 languages and chooses among those.
+ * n-grams of bytes in tables of 1.6 MB; it knows 39 of mBART-50's 52 languages and chooses among those.
  */
 import { languages } from "../text/languages.js";
 
@@ -11,7 +11,7 @@ export type IdentifyLanguage = (text: string) => string;
 const UNKNOWN: ReadonlySet<string> = new Set("af gl id kk km mk mn my ne ps si sw xh".split(" "));
 
 export async function loadLanguageIdentifier(): Promise<IdentifyLanguage> {
-  const { eld } = await import("eld/extrasmall");
+  const { eld } = await import("eld/small");
   const identifier = eld.newInstance();
   identifier.setLanguageSubset(languages.map(({ iso }) => iso).filter((iso) => !UNKNOWN.has(iso)));
   return (text) => identifier.detect(text.replaceAll("<PERSON>", " ")).language;
