@@ -6,6 +6,8 @@
 // The peers run where they are found:
 //   LINGOLENS_PEER_PYTHON  a Python with torch and transformers 5: Hugging Face's generate
 //   LINGOLENS_SHARED       the folder with peers/hf_generate.py
+//   test/peers/transformers-js/node_modules   transformers.js on our own ONNX export, greedy, as it has no beam search
+//                          (npm install --prefix test/peers/transformers-js)
 // The models (4 GB) are made in --work, a temporary folder unless named, and found there by the next run.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -15,6 +17,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { createNativeEngine } from "../dist/engine/native.js";
+import { exportOnnx } from "../dist/exports/onnx.js";
 import { quantizeModel } from "../dist/quantization/quantize-model.js";
 import { writeFolderAtomically } from "../dist/weights/atomic-file.js";
 import { openModelFolder } from "../dist/weights/model-folder.js";
@@ -30,6 +33,8 @@ const { values } = parseArgs({
 });
 const { LINGOLENS_PEER_PYTHON: python, LINGOLENS_SHARED: shared } = process.env;
 const work = values.work ?? (await mkdtemp(join(tmpdir(), "lingolens-bench-")));
+const transformersJs = fileURLToPath(new URL("../test/peers/transformers-js", import.meta.url));
+const hasTransformersJs = existsSync(join(transformersJs, "node_modules", "@huggingface", "transformers"));
 const exec = promisify(execFile);
 const lines = (text) =>
   text
@@ -58,6 +63,9 @@ async function makeModels() {
   await quantized(paths.fp32, paths.int8);
   if (!existsSync(small)) await writeRandomModel(small, { vocabularySize: 65_536 });
   await quantized(small, paths["int8 64K"]);
+  const onnx = join(work, "onnx");
+  if (hasTransformersJs && !existsSync(onnx))
+    await writeFolderAtomically(onnx, async (aside) => exportOnnx(await openModelFolder(paths.fp32), aside));
   await engine.close();
   return paths;
 }
@@ -79,6 +87,10 @@ try {
     results.lingolens[name] = await run(process.execPath, args);
     console.error(`${name} done`);
   }
+  if (hasTransformersJs) {
+    const args = [join(transformersJs, "time.mjs"), join(work, "onnx"), values.tokens, values.runs];
+    results.transformersJs = await run(process.execPath, args);
+  }
   const peer = shared && join(shared, "peers", "hf_generate.py");
   if (python && peer && existsSync(peer))
     results.huggingface = await run(python, [peer, values.tokens, values.runs]);
@@ -88,7 +100,7 @@ try {
 if (values.json) await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
 report(results);
 
-function report({ machine, lingolens, huggingface = [] }) {
+function report({ machine, lingolens, huggingface = [], transformersJs: browserKin = [] }) {
   console.log(
     `${machine}; ${values.tokens} new tokens, 2 threads, median of ${values.runs} runs, milliseconds\n`,
   );
@@ -116,6 +128,13 @@ function report({ machine, lingolens, huggingface = [] }) {
     };
   });
   console.table(rows);
+  for (const { languages, ms } of browserKin)
+    for (const name of ["fp32", "int8"]) {
+      const own = ours(name, { languages, beams: 1 });
+      console.log(
+        `${languages} language(s), greedy: transformers.js ${ms}, ours ${name} ${own} (${(own / ms).toFixed(2)})`,
+      );
+    }
   console.table(
     Object.entries(lingolens).map(([model, list]) => ({
       model,
