@@ -1,6 +1,6 @@
 import { type Edits, editScore } from "./constraints.js";
 
-/** What a decoder step says of the next tokens of every row; see `nextToken` in model/captioner.ts. */
+/** What a decoder step says of the next tokens of every row; see `nextToken` in model/search-step.ts. */
 export interface StepResult {
   /** [rows] */
   readonly logSumExp: Float32Array;

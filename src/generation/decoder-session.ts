@@ -1,6 +1,6 @@
 import type { CompiledProgram, HostTensors } from "../engine/compile.js";
 import type { HostTensor } from "../engine/engine.js";
-import type { CaptionerConfig } from "../model/config.js";
+import type { SearchedModel } from "../model/search-step.js";
 import type { StepResult } from "./candidates.js";
 import { FloatPool } from "./float-pool.js";
 import { KeyValueCache } from "./key-value-cache.js";
@@ -35,14 +35,14 @@ export class DecoderSession {
   readonly #own: Record<string, Float32Array> = {};
 
   /**
-   * @param program compiled `decodeOutputs`
-   * @param cross `cross.N.key`, `cross.N.value` [pictures, heads, positions, headSize]
+   * @param program compiled `searchStep`
+   * @param cross what is fed at every step: float32, pictures first, such as `cross.N.key`, `cross.N.value`
    * @param searches of each picture
    * @param pool where the memory comes from, and goes to with `close`
    */
   constructor(
     private readonly program: CompiledProgram,
-    private readonly config: CaptionerConfig,
+    private readonly config: SearchedModel,
     private cross: HostTensors,
     searches: number,
     private readonly pool: FloatPool = new FloatPool(),

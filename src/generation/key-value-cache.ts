@@ -1,5 +1,5 @@
 import type { HostTensors } from "../engine/compile.js";
-import type { DecoderConfig } from "../model/config.js";
+import type { SearchedModel } from "../model/search-step.js";
 import type { FloatPool } from "./float-pool.js";
 
 /**
@@ -14,7 +14,7 @@ export class KeyValueCache {
   #memory: Map<string, Float32Array>;
 
   constructor(
-    private readonly config: DecoderConfig,
+    private readonly config: SearchedModel["decoder"],
     private readonly pool: FloatPool,
     rows: number,
   ) {

@@ -1,19 +1,14 @@
 import {
-  addDimensions,
   concat,
   type Dimension,
-  gather,
   gatherElements,
   input,
-  logSoftmax,
   logSumExp,
   mean,
   multiplyDimensions,
   reshape,
-  slice,
   subtract,
   type Tensor,
-  topK,
 } from "../graph/index.js";
 import type { KeyValue } from "../nn/attention.js";
 import { linear } from "../nn/linear.js";
@@ -27,6 +22,8 @@ import {
   languageModelHead,
   mbartDecoder,
 } from "./mbart-decoder.js";
+import { keyValueInputs, keyValueNames, searchStep } from "./search-step.js";
+import { groupOutputs } from "./weight-inputs.js";
 
 /**
  * CLIP-Vision-mBART50 (Chhablani et al. 2021, flax-community/clip-vit-base-patch32_mbart-large-50): a picture's
@@ -86,29 +83,6 @@ export class CaptionerGraph {
     const shape = ["pictures", decoder.heads, positions, decoder.hiddenSize / decoder.heads];
     return keyValueInputs("cross", decoder.layers, shape);
   }
-
-  /** `cache.N.key`, `cache.N.value` as a program's inputs, a row a search. */
-  cacheInputs(rows: Dimension): KeyValue[] {
-    const { layers, heads, hiddenSize } = this.config.decoder;
-    return keyValueInputs("cache", layers, [rows, heads, "slots", hiddenSize / heads]);
-  }
-}
-
-function keyValueInputs(name: string, layers: number, shape: readonly Dimension[]): KeyValue[] {
-  return Array.from({ length: layers }, (_, layer) => ({
-    key: input(`${name}.${layer}.key`, "float32", shape),
-    value: input(`${name}.${layer}.value`, "float32", shape),
-  }));
-}
-
-/** A list of keys and values as named tensors of a program: `cross.0.key`, `cross.0.value`, `cross.1.key`, … */
-export function keyValueNames(name: string, pairs: readonly KeyValue[]): Record<string, Tensor> {
-  return Object.fromEntries(
-    pairs.flatMap(({ key, value }, layer) => [
-      [`${name}.${layer}.key`, key],
-      [`${name}.${layer}.value`, value],
-    ]),
-  );
 }
 
 type Outputs = Record<string, Tensor>;
@@ -119,43 +93,10 @@ export function encodeOutputs(config: CaptionerConfig, int8?: ReadonlySet<string
   return keyValueNames("cross", graph.encode(graph.pixelValues()).cross);
 }
 
-/**
- * One step of the searches: a row holds the new tokens of all hypotheses of one search, which share their keys and
- * values and see what `bias` lets them see. cross.N.*, cache.N.* [pictures·searches, heads, slots, headSize], ids
- * [pictures, searches, length], positions [length], bias [pictures·searches, length, slots + length], wanted
- * [hypotheses] → own.N.*, the keys and values of `ids`, and what `nextToken` gives for the tokens that follow those
- * at the places `wanted` of all rows in a line.
- */
+/** One step of the searches, `searchStep`, over cross.N.*. */
 export function decodeOutputs(config: CaptionerConfig, int8?: ReadonlySet<string>): Outputs {
   const graph = new CaptionerGraph(config, int8);
-  const rows = multiplyDimensions("pictures", "searches");
-  const ids = input("ids", "int64", ["pictures", "searches", "length"]);
-  const positions = input("positions", "int64", ["length"]);
-  const bias = input("bias", "float32", [rows, "length", addDimensions("slots", "length")]);
-  const cache = { pairs: graph.cacheInputs(rows), bias };
-  const { lastHiddenState, own } = graph.decode({ ids, positions, cross: graph.crossInputs(), cache });
-  const tokens = reshape(lastHiddenState, [multiplyDimensions(rows, "length"), config.decoder.hiddenSize]);
-  const logits = graph.head(gather(tokens, input("wanted", "int64", ["hypotheses"])), { few: true });
-  return { ...keyValueNames("own", own), ...nextToken(logits) };
-}
-
-/**
- * What a search needs of logits [hypotheses, vocabulary]: their `logSumExp` [hypotheses], the `topLogits` and
- * `topIds` [hypotheses, k] where k is the length of the input `k`, and `editedLogits` [hypotheses, edits], those of
- * the ids in the input `edited`, whose scores the search will change.
- */
-function nextToken(logits: Tensor): Outputs {
-  const { values, indices } = topK(logits, input("k", "int64", ["k"]));
-  const edited = input("edited", "int64", ["hypotheses", "edits"]);
-  // Of the best token, whose two values are of like size: ReduceLogSumExp takes eight times as long as LogSoftmax.
-  const best = slice(indices, 1, 0, 1);
-  const logProb = gatherElements(logSoftmax(logits), best, 1);
-  return {
-    logSumExp: reshape(subtract(slice(values, 1, 0, 1), logProb), ["hypotheses"]),
-    topLogits: values,
-    topIds: indices,
-    editedLogits: gatherElements(logits, edited, 1),
-  };
+  return searchStep(graph, { cross: graph.crossInputs() });
 }
 
 /** Teacher-forced inputs shared by the programs below. */
@@ -203,28 +144,16 @@ export function scoreOutputs(
   return { logProbs: reshape(logProbs, ids.shape) };
 }
 
-/** Weights of products by what they are multiplied with, in lists; the first of a list stands for all. */
-export function weightGroups(config: CaptionerConfig): string[][] {
-  const groups = new Map<Tensor, string[]>();
-  for (const [name, x] of weightInputs(config)) groups.set(x, [...(groups.get(x) ?? []), name]);
-  return [...groups.values()];
-}
-
-/** Name of the output that holds what the weights of a group are multiplied with. */
-export const weightInputName = (first: string): string => `input:${first}`;
-
 /**
  * What the weights of products are multiplied with: pixelValues, decoderInputIds, positions → [..., in] by
  * `weightInputName`.
  */
 export function weightInputOutputs(config: CaptionerConfig): Outputs {
-  const inputs = weightInputs(config);
-  return Object.fromEntries(
-    weightGroups(config).map(([first]) => [weightInputName(first!), inputs.get(first!)!]),
-  );
+  return groupOutputs(captionerWeightInputs(config));
 }
 
-function weightInputs(config: CaptionerConfig): ReadonlyMap<string, Tensor> {
+/** By the weights' names, what each is multiplied with. */
+export function captionerWeightInputs(config: CaptionerConfig): ReadonlyMap<string, Tensor> {
   const graph = new CaptionerGraph(config);
   const { ids, positions } = captionInputs();
   const { cross } = graph.encode(graph.pixelValues());

@@ -34,6 +34,8 @@ import type { DecoderConfig } from "./config.js";
  * the keys and values of a picture are computed and read once, whatever the number of its languages and beams.
  */
 
+type AttentionSizes = Pick<DecoderConfig, "hiddenSize" | "heads">;
+
 export interface DecoderInputs {
   /** [pictures, captions, length] int64 */
   readonly ids: Tensor;
@@ -41,6 +43,8 @@ export interface DecoderInputs {
   readonly positions: Tensor;
   /** Of every layer, [pictures, heads, picture positions, headSize]; from `crossKeyValues`. */
   readonly cross: readonly KeyValue[];
+  /** [pictures, 1, 1, positions]: 0 where a position may be seen, else −10⁹. Default: all may be. */
+  readonly crossBias?: Tensor;
   /** The tokens before `ids`. Default: there are none, and each of `ids` sees those up to itself. */
   readonly cache?: DecoderCache;
   /** The same tokens for one whose cache is a row of all tokens so far. Not with `cache`. */
@@ -83,7 +87,11 @@ export interface DecoderOutputs {
 }
 
 /** The decoder's keys and values of a picture, which no step changes. `projected` is [pictures, positions, hidden]. */
-export function crossKeyValues(scope: ParameterScope, config: DecoderConfig, projected: Tensor): KeyValue[] {
+export function crossKeyValues(
+  scope: ParameterScope,
+  config: AttentionSizes & Pick<DecoderConfig, "layers">,
+  projected: Tensor,
+): KeyValue[] {
   return Array.from({ length: config.layers }, (_, layer) => {
     return keyValue(scope.at(`layers.${layer}.encoder_attn`), config, projected);
   });
@@ -93,7 +101,7 @@ export function crossKeyValues(scope: ParameterScope, config: DecoderConfig, pro
 export function mbartDecoder(
   root: ParameterScope,
   config: DecoderConfig,
-  { ids, positions, cross, cache, past, attentionMask, dropout = (x) => x }: DecoderInputs,
+  { ids, positions, cross, crossBias, cache, past, attentionMask, dropout = (x) => x }: DecoderInputs,
 ): DecoderOutputs {
   const [pictures, captions, length] = ids.shape as [Dimension, Dimension, Dimension];
   const rows = multiplyDimensions(pictures, captions);
@@ -132,6 +140,7 @@ export function mbartDecoder(
       norm(block.at("encoder_attn_layer_norm"), config, x),
       cross[layer]!,
       multiplyDimensions(captions, length),
+      crossBias,
     );
     x = add(x, dropout(seen.output));
 
@@ -162,7 +171,7 @@ export function mbartDecoder(
  */
 export function languageModelHead(
   root: ParameterScope,
-  { vocabularySize }: DecoderConfig,
+  { vocabularySize }: Pick<DecoderConfig, "vocabularySize">,
   hiddenStates: Tensor,
   few = false,
 ): Tensor {
@@ -192,7 +201,7 @@ function embed(scope: ParameterScope, config: DecoderConfig, tokens: Tensor, pos
  * What is added to a score: 0 where the key stands at or before the query and is not masked, else −10⁹.
  * @param positions of the queries
  */
-function causalBias(positions: Tensor, keyPositions: Tensor, attentionMask?: Tensor): Tensor {
+export function causalBias(positions: Tensor, keyPositions: Tensor, attentionMask?: Tensor): Tensor {
   const length = positions.shape[0]!;
   const keys = reshape(keyPositions, [1, keyPositions.shape[0]!]);
   const queries = reshape(positions, [length, 1]);
@@ -203,12 +212,12 @@ function causalBias(positions: Tensor, keyPositions: Tensor, attentionMask?: Ten
   return add(causal, where(mask, 0, -1e9));
 }
 
-function selfAttention(
+export function selfAttention(
   scope: ParameterScope,
-  config: DecoderConfig,
+  config: AttentionSizes,
   x: Tensor,
   bias: Tensor,
-  { cached, past }: { readonly cached: KeyValue | undefined; readonly past: KeyValue | undefined },
+  { cached, past }: { readonly cached?: KeyValue | undefined; readonly past?: KeyValue | undefined } = {},
 ): { output: Tensor; weights: Tensor; own: KeyValue } {
   const { hiddenSize, heads } = config;
   const [query, key, value] = linears(scope, ["q_proj", "k_proj", "v_proj"], x, hiddenSize).map((one) =>
@@ -223,22 +232,23 @@ function selfAttention(
 }
 
 /** All queries of a picture, of whatever caption, against that picture's keys. */
-function crossAttention(
+export function crossAttention(
   scope: ParameterScope,
-  { hiddenSize, heads }: DecoderConfig,
+  { hiddenSize, heads }: AttentionSizes,
   x: Tensor,
   { key, value }: KeyValue,
   queriesPerPicture: Dimension,
+  bias?: Tensor,
 ): { output: Tensor; weights: Tensor } {
   const pictures = key.shape[0]!;
   const query = linear(scope.at("q_proj"), x, hiddenSize);
   const perPicture = splitHeads(reshape(query, [pictures, queriesPerPicture, hiddenSize]), heads);
-  const { output, weights } = attention(perPicture, key, value);
+  const { output, weights } = attention(perPicture, key, value, bias);
   const merged = reshape(mergeHeads(output), x.shape);
   return { output: linear(scope.at("out_proj"), merged, hiddenSize), weights };
 }
 
-function keyValue(scope: ParameterScope, { hiddenSize, heads }: DecoderConfig, x: Tensor): KeyValue {
+function keyValue(scope: ParameterScope, { hiddenSize, heads }: AttentionSizes, x: Tensor): KeyValue {
   const [key, value] = linears(scope, ["k_proj", "v_proj"], x, hiddenSize).map((one) =>
     splitHeads(one, heads),
   ) as [Tensor, Tensor];

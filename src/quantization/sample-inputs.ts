@@ -1,12 +1,14 @@
 import { Describer } from "../captioner/describer.js";
+import { folderWeights } from "../captioner/folder-weights.js";
 import { modelLanguages } from "../captioner/languages.js";
 import { ModelPrograms } from "../captioner/model-programs.js";
 import { resolveCaptionOptions } from "../captioner/options.js";
-import { preparePicture } from "../captioner/prepare-picture.js";
+import { picturePreparation } from "../captioner/prepare-picture.js";
 import type { Engine } from "../engine/engine.js";
-import type { PictureSource } from "../image/picture-source.js";
+import { loadPicture, type PictureSource } from "../image/picture-source.js";
 import { readPreprocessorConfig } from "../image/preprocessor-config.js";
-import { weightGroups, weightInputName } from "../model/captioner.js";
+import { captionerWeightInputs } from "../model/captioner.js";
+import { weightGroups, weightInputName } from "../model/weight-inputs.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import type { ModelFolder } from "../weights/model-folder.js";
@@ -35,12 +37,13 @@ export async function sampleInputs(
   const { config, generationConfig } = folder;
   const tokenizer = await loadTokenizerFolder(folder.path);
   const preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
-  const programs = await ModelPrograms.open(engine, folder, threads);
+  const prepare = picturePreparation(preprocessor, loadPicture);
+  const programs = new ModelPrograms(engine, await folderWeights(folder), threads);
   try {
     const options = resolveCaptionOptions({ beams: 1, maxLength: SAMPLE_LENGTH });
     const prepared = await Promise.all(
       pictures.map(async (source, i) => {
-        const picture = await preparePicture({ name: `#${i + 1}`, source }, preprocessor, options, signal);
+        const picture = await prepare({ name: `#${i + 1}`, source }, options, signal);
         if ("error" in picture) throw picture.error;
         return picture;
       }),
@@ -55,7 +58,7 @@ export async function sampleInputs(
     const { labels: _, ...batch } = makeBatch(described, config, SAMPLE_LENGTH);
     const program = await programs.get("weightInputs");
     const inputs = await program.run(batch);
-    return weightGroups(config).map((names) => {
+    return weightGroups(captionerWeightInputs(config)).map((names) => {
       const { shape, data } = inputs[weightInputName(names[0]!)]!;
       return { names, sample: { data: data as Float32Array, rows: data.length / shape.at(-1)! } };
     });
