@@ -123,7 +123,7 @@ describe("shards", () => {
         ["0.jpg", "p"],
         ["0.jpg", "q"],
       ],
-      /expected every name once, got "0\.jpg"/,
+      /sample "0": expected one file that ends in \.jpg, got two/,
     ],
     [
       "with bytes for text",

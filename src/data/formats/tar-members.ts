@@ -3,6 +3,7 @@
  * shards, reads a file from end to end; here the members' bytes are passed over, so that a shard is listed without
  * reading its pictures, and each of them can be read alone.
  */
+import type { FileHandle } from "node:fs/promises";
 import { invalid } from "./invalid.js";
 import { openFile, readBytes } from "./lines.js";
 
@@ -12,9 +13,12 @@ export interface TarMember {
   /** Its first byte in the tar file. */
   readonly start: number;
   readonly length: number;
+  /** Its bytes, until the next member is asked for. */
+  read(): Promise<Buffer>;
 }
 
 const BLOCK = 512;
+const WINDOW_BYTES = 8 * BLOCK;
 /** PAX records and long names are a few hundred bytes. */
 const LARGEST_RECORDS = 2 ** 20;
 
@@ -24,15 +28,16 @@ const LARGEST_RECORDS = 2 ** 20;
  * or cut short
  */
 export async function* tarMembers(path: string): AsyncGenerator<TarMember, void, undefined> {
-  const file = await openFile(path);
+  const opened = await openFile(path);
   try {
-    const { size } = await file.stat();
-    let next: Partial<TarMember> = {};
+    const { size } = await opened.stat();
+    const file = new FileWindow(opened);
+    let next: Partial<Header> = {};
     let emptyBlocks = 0;
     // Two blocks of zeros are the end.
     for (let at = 0; emptyBlocks < 2; ) {
       const place = `${path}, byte ${at}`;
-      const block = await readBytes(file, at, BLOCK);
+      const block = await file.read(at, BLOCK);
       if (block.length < BLOCK) throw invalid(place, "the tar file to go on", "its end: it is cut short");
       at += BLOCK;
       if (block.every((byte) => byte === 0)) {
@@ -52,13 +57,38 @@ export async function* tarMembers(path: string): AsyncGenerator<TarMember, void,
       if ("xL".includes(type)) {
         if (length > LARGEST_RECORDS)
           throw invalid(place, `at most ${LARGEST_RECORDS} bytes of records`, `${length}`);
-        const bytes = await readBytes(file, at, length);
+        const bytes = await file.read(at, length);
         next = type === "L" ? { name: textOf(bytes) } : paxRecords(bytes, place);
-      } else if ("0\0".includes(type) && !name.endsWith("/")) yield { name, start: at, length };
+      } else if ("0\0".includes(type) && !name.endsWith("/")) {
+        const start = at;
+        yield { name, start, length, read: () => file.read(start, length) };
+      }
       at += Math.ceil(length / BLOCK) * BLOCK;
     }
   } finally {
-    await file.close();
+    await opened.close();
+  }
+}
+
+/**
+ * Reads ahead a little: a sample's description and the header of the next sample's picture mostly lie so close to each
+ * other that one read gets both.
+ */
+class FileWindow {
+  #start = 0;
+  #bytes: Buffer = Buffer.alloc(0);
+
+  constructor(private readonly file: FileHandle) {}
+
+  /** So many bytes; fewer where the file ends before. */
+  async read(start: number, length: number): Promise<Buffer> {
+    const offset = start - this.#start;
+    if (offset >= 0 && offset + length <= this.#bytes.length)
+      return this.#bytes.subarray(offset, offset + length);
+    if (length > WINDOW_BYTES) return readBytes(this.file, start, length);
+    this.#start = start;
+    this.#bytes = await readBytes(this.file, start, WINDOW_BYTES);
+    return this.#bytes.subarray(0, length);
   }
 }
 
@@ -98,7 +128,7 @@ function textOf(bytes: Buffer): string {
 }
 
 /** Of the records `LENGTH KEY=VALUE\n` those that change where a member lies or what it is called. */
-function paxRecords(bytes: Buffer, place: string): Partial<TarMember> {
+function paxRecords(bytes: Buffer, place: string): Partial<Header> {
   const found: { name?: string; length?: number } = {};
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(" ", at);
