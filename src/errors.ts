@@ -16,6 +16,7 @@ export type ErrorCode =
   | "option-unsupported"
   | "shape-mismatch"
   | "cache-unwritable"
+  | "output-unwritable"
   | "engine-unavailable"
   | "engine-failed"
   | "training-diverged"

@@ -14,10 +14,14 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
       "shape-mismatch",
       `grad: expected a float32 scalar; got ${loss.dtype}${formatShape(loss.shape)}.`,
     );
+  return gradFrom(loss, constant(1), wrt);
+}
 
-  const order = topologicalOrder([loss]);
+/** The same for a scalar of which only its gradient with respect to `tensor` is known. */
+export function gradFrom(tensor: Tensor, gradient: Tensor, wrt: readonly Tensor[]): Tensor[] {
+  const order = topologicalOrder([tensor]);
   const needed = dependents(order, wrt);
-  const gradients = new Map<Tensor, Tensor>([[loss, constant(1)]]);
+  const gradients = new Map<Tensor, Tensor>([[tensor, gradient]]);
 
   for (const node of order.reverse()) {
     if (!needed.has(node)) continue;

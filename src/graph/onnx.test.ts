@@ -13,6 +13,7 @@ import { type CaptionerConfig, parseConfig } from "../model/config.js";
 import { trainProgram } from "../training/train-program.js";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "../weights/half.js";
 import { readJsonObject } from "../weights/json-file.js";
+import { parameterShapes } from "../weights/parameter-shapes.js";
 import { openSafetensors, tensorLocation, writeSafetensors } from "../weights/safetensors.js";
 import * as g from "./index.js";
 import type { WeightLocation } from "./onnx.js";
@@ -108,6 +109,12 @@ const floats = (shape: number[], value: (i: number) => number = (i) => i): HostT
   data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => value(i)),
 });
 
+/** The largest program: the gradient of every parameter. */
+function wholeTraining(config: CaptionerConfig): g.Program {
+  const trainable = new Set(parameterShapes(config).keys());
+  return trainProgram(config, trainable, { labelSmoothing: 0.1 }).program;
+}
+
 async function tinyConfig(): Promise<CaptionerConfig> {
   const json = await readJsonObject(join(tinyModel, "config.json"), "config-invalid");
   return parseConfig(json!, { weightsFormat: "safetensors" });
@@ -173,7 +180,7 @@ describe("an encoded program", () => {
   });
 
   it("is in order: every name is made once, before it is used", async () => {
-    const { bytes } = g.encodeProgram(trainProgram(await tinyConfig(), 0.1));
+    const { bytes } = g.encodeProgram(wholeTraining(await tinyConfig()));
     const { inputs, initializers, nodes, outputs } = readModel(bytes);
     const known = new Set<string>();
     const make = (name: string | undefined) => {
@@ -193,7 +200,7 @@ describe("an encoded program", () => {
   it("has the same bytes whenever it is made", async () => {
     const config = await tinyConfig();
     const builds = [
-      () => g.encodeProgram(trainProgram(config, 0.1)),
+      () => g.encodeProgram(wholeTraining(config)),
       () => g.encodeProgram({ outputs: encodeOutputs(config) }),
       () => g.encodeProgram({ outputs: scoreOutputs(config, "pixelValues") }),
     ];
@@ -258,8 +265,8 @@ describe("weights in a file", () => {
   };
 
   it("are named by place, which holds their bytes, and are no inputs", async () => {
-    const encoded = g.encodeProgram(program(), { weights, externalDataFolder: folder.path });
-    expect(encoded).toMatchObject({ inputs: [], externalDataFolder: folder.path });
+    const encoded = g.encodeProgram(program(), { weights, externalData: folder.path });
+    expect(encoded).toMatchObject({ inputs: [], externalData: folder.path });
     const { inputs, initializers } = readModel(encoded.bytes);
     expect(inputs).toEqual([]);
     const types = { full: FLOAT, half: FLOAT16, brain: BFLOAT16 };
@@ -282,7 +289,7 @@ describe("weights in a file", () => {
   });
 
   it("reach the program as they are, 16-bit ones widened", async () => {
-    const compiled = await compileProgram(engine, program(), { weights, externalDataFolder: folder.path });
+    const compiled = await compileProgram(engine, program(), { weights, externalData: folder.path });
     const { fullOut, halfOut, brainOut } = await compiled.run({});
     expect(fullOut).toMatchObject({ dtype: "float32", shape: [2, 4], data: values });
     expect(halfOut).toMatchObject({ dtype: "float32", data: float16ToFloat32(float32ToFloat16(values)) });
@@ -292,7 +299,7 @@ describe("weights in a file", () => {
 
   it("may be some, the others being fed", async () => {
     const sum = g.add(g.parameter("full", [2, 4]), g.parameter("fed", [4]));
-    const options = { weights, externalDataFolder: folder.path };
+    const options = { weights, externalData: folder.path };
     expect(readModel(g.encodeProgram({ outputs: { sum } }, options).bytes).inputs).toEqual([
       { name: "fed", elementType: FLOAT, shape: [4] },
     ]);

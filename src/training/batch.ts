@@ -57,9 +57,3 @@ export function makeBatch(
     positions: { dtype: "int64", shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(i)) },
   };
 }
-
-/** Labels that count in the loss. */
-export function countTokens(batch: CaptionBatch, padId: number): number {
-  const pad = BigInt(padId);
-  return (batch.labels.data as BigInt64Array).reduce((count, id) => count + (id === pad ? 0 : 1), 0);
-}

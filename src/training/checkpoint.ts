@@ -6,17 +6,62 @@ import { z } from "zod";
 import { LingolensError } from "../errors.js";
 import { writeFolderAtomically } from "../weights/atomic-file.js";
 import { openSafetensors, readTensor, writeSafetensors } from "../weights/safetensors.js";
-import type { AdamWState } from "./adamw.js";
-import { allocateFlat, type FlatTensors, fillFlat, type ParameterShapes } from "./parameters.js";
+import { allocateFlat, type FlatTensors, fillTensor, type TrainingMemory } from "./parameters.js";
+import { copyLoop, type SharedLoops } from "./shared-loops.js";
 
-/** All that a run needs in order to go on as if it had never stopped; pictures are a function of the step. */
-export interface TrainingState {
-  /** Optimiser steps done. */
+/** How far a run is. With its parameters and moments this is all that it needs to go on as if it had never stopped: pictures and masks are functions of the step. */
+export interface TrainingProgress {
+  /** Steps done, skipped ones counted. */
   step: number;
+  /** Steps done by the optimiser. */
+  optimizerStep: number;
+  /** Steps skipped, one after the other, up to now. */
+  skippedInARow: number;
+  /** Since the last line of `metrics.jsonl`: loss and tokens of the optimiser's steps, and steps skipped. */
+  sinceLog: { readonly lossSum: number; readonly tokens: number; readonly skipped: number };
+}
+
+export interface TrainingState {
+  readonly progress: TrainingProgress;
+  readonly memory: TrainingMemory;
+}
+
+export const noProgress = (): TrainingProgress => ({
+  step: 0,
+  optimizerStep: 0,
+  skippedInARow: 0,
+  sinceLog: { lossSum: 0, tokens: 0, skipped: 0 },
+});
+
+/** What is written to a checkpoint: a state as it was at one moment. */
+export interface Snapshot {
+  readonly progress: Readonly<TrainingProgress>;
   readonly parameters: FlatTensors;
-  readonly optimizer: AdamWState;
-  /** Loss and tokens of the steps since the last line of `metrics.jsonl`. */
-  sinceLog: { lossSum: number; tokens: number };
+  readonly mean: FlatTensors;
+  readonly square: FlatTensors;
+  /** Loss of an evaluation with these very parameters, if there was one. */
+  readonly evaluationLoss?: number;
+}
+
+/** Copies what the next step will change. */
+export async function takeSnapshot(
+  loops: SharedLoops,
+  { progress, memory }: TrainingState,
+  evaluationLoss?: number,
+): Promise<Snapshot> {
+  const shapes = new Map(Object.entries(memory.mean.tensors).map(([name, { shape }]) => [name, shape]));
+  const copyOf = async (source: FlatTensors): Promise<FlatTensors> => {
+    const copy = allocateFlat(shapes);
+    await loops.run(copyLoop, [copy, source]);
+    return { ...copy, tensors: { ...source.tensors, ...copy.tensors } };
+  };
+  return {
+    progress: { ...progress },
+    parameters: await copyOf(memory.parameters),
+    mean: await copyOf(memory.mean),
+    square: await copyOf(memory.square),
+    ...(evaluationLoss !== undefined && { evaluationLoss }),
+  };
 }
 
 const STATE_FILE = "training-state.safetensors";
@@ -25,8 +70,12 @@ const STEP_FILE = "training-state.json";
 const stepSchema = z.object({
   step: z.int().min(0),
   optimizerStep: z.int().min(0),
-  // Version 0.1 wrote neither of these.
-  sinceLog: z.object({ lossSum: z.number(), tokens: z.int() }).default({ lossSum: 0, tokens: 0 }),
+  // Version 0.1 wrote none of these.
+  sinceLog: z
+    .object({ lossSum: z.number(), tokens: z.int(), skipped: z.int().default(0) })
+    .default({ lossSum: 0, tokens: 0, skipped: 0 }),
+  skippedInARow: z.int().default(0),
+  evaluationLoss: z.number().optional(),
   /** Digest of every other file by its name. */
   sha256: z.record(z.string(), z.string()).default({}),
 });
@@ -38,44 +87,53 @@ const stepOf = (name: string): number => Number(/^step-(\d+)$/.exec(name)?.[1] ?
  * Writes `checkpoints/step-000300/`: a model folder with the training state beside the weights. It appears whole or
  * not at all.
  * @param writeModel writes the model folder's files
- * @param keep older checkpoints than the newest so many are removed, as are later ones, which a run leaves behind that
- * went back
+ * @param keep older checkpoints than the newest so many are removed, but for the one of the lowest loss in evaluation; as
+ * are later ones, which a run leaves behind that went back
  */
 export async function saveCheckpoint(
   runFolder: string,
-  state: TrainingState,
-  writeModel: (folder: string) => Promise<void>,
+  snapshot: Snapshot,
+  writeModel: (folder: string, parameters: FlatTensors) => Promise<void>,
   keep: number,
 ): Promise<string> {
+  const { progress, evaluationLoss } = snapshot;
   const folder = join(runFolder, "checkpoints");
   await mkdir(folder, { recursive: true });
-  const path = join(folder, checkpointName(state.step));
+  const path = join(folder, checkpointName(progress.step));
   await rm(path, { recursive: true, force: true });
   await writeFolderAtomically(path, async (aside) => {
-    await writeModel(aside);
-    await writeSafetensors(join(aside, STATE_FILE), optimizerTensors(state));
-    const { step, optimizer, sinceLog } = state;
-    const content = { step, optimizerStep: optimizer.step, sinceLog, sha256: await digests(aside) };
+    await writeModel(aside, snapshot.parameters);
+    await writeSafetensors(join(aside, STATE_FILE), optimizerTensors(snapshot));
+    const content = { ...progress, evaluationLoss, sha256: await digests(aside) };
     await writeFile(join(aside, STEP_FILE), `${JSON.stringify(content)}\n`);
   });
   const steps = await checkpointSteps(folder);
-  const kept = steps.filter((step) => step <= state.step).slice(-keep);
+  const earlier = steps.filter((step) => step <= progress.step);
+  const kept = [...earlier.slice(-keep), await bestOf(folder, earlier)];
   for (const step of steps)
     if (!kept.includes(step)) await rm(join(folder, checkpointName(step)), { recursive: true, force: true });
   return path;
 }
 
-function optimizerTensors({ parameters, optimizer }: TrainingState) {
-  let start = 0;
+/** The step whose checkpoint has the lowest loss in evaluation, if any has one. */
+async function bestOf(folder: string, steps: readonly number[]): Promise<number | undefined> {
+  let best: { step: number; loss: number } | undefined;
+  for (const step of steps) {
+    // A damaged one is no candidate.
+    const state = await readStep(join(folder, checkpointName(step), STEP_FILE)).catch(() => undefined);
+    const loss = state?.evaluationLoss;
+    if (loss !== undefined && (!best || loss < best.loss)) best = { step, loss };
+  }
+  return best?.step;
+}
+
+function optimizerTensors({ mean, square }: Snapshot) {
   return new Map(
-    Object.entries(parameters.tensors).flatMap(([name, { shape, data }]) => {
-      const range = [start, start + data.length] as const;
-      start = range[1];
-      return [
-        [`mean.${name}`, { dtype: "F32" as const, shape, data: optimizer.mean.subarray(...range) }],
-        [`square.${name}`, { dtype: "F32" as const, shape, data: optimizer.square.subarray(...range) }],
-      ] as const;
-    }),
+    Object.entries({ mean, square }).flatMap(([kind, { tensors }]) =>
+      Object.entries(tensors).map(
+        ([name, { shape, data }]) => [`${kind}.${name}`, { dtype: "F32" as const, shape, data }] as const,
+      ),
+    ),
   );
 }
 
@@ -127,32 +185,31 @@ async function checkpointSteps(folder: string): Promise<number[]> {
 }
 
 /**
- * Reads the training state of a checkpoint; the parameters are given, as read from its model folder.
+ * Reads the training state of a checkpoint, all but the parameters: the moments into `memory`, and how far it was.
  * @throws {LingolensError} `file-not-found`, `checkpoint-damaged`, `checkpoint-mismatch`
  */
 export async function loadTrainingState(
   folder: string,
-  shapes: ParameterShapes,
-  values: ReadonlyMap<string, Float32Array>,
-): Promise<TrainingState> {
-  const { step, optimizerStep, sinceLog } = await readStep(join(folder, STEP_FILE));
+  { mean, square }: TrainingMemory,
+): Promise<TrainingProgress> {
+  const { step, optimizerStep, skippedInARow, sinceLog } = await readStep(join(folder, STEP_FILE));
   const file = await openSafetensors(join(folder, STATE_FILE));
-  const moments = async (kind: string): Promise<Float32Array> => {
-    const flat = allocateFlat(shapes);
-    const read = new Map<string, Float32Array>();
-    for (const name of shapes.keys())
-      read.set(name, (await readTensor(file, `${kind}.${name}`)).data as Float32Array);
-    fillFlat(flat, read);
-    return flat.flat;
-  };
-  const parameters = allocateFlat(shapes);
-  fillFlat(parameters, values);
-  return {
-    step,
-    parameters,
-    optimizer: { step: optimizerStep, mean: await moments("mean"), square: await moments("square") },
-    sinceLog,
-  };
+  for (const [kind, flat] of Object.entries({ mean, square })) {
+    for (const name of Object.keys(flat.tensors)) {
+      const key = `${kind}.${name}`;
+      if (!file.header.tensors.has(key)) throw neverTrained(folder, name);
+      fillTensor(flat, name, (await readTensor(file, key)).data as Float32Array);
+    }
+  }
+  return { step, optimizerStep, skippedInARow, sinceLog };
+}
+
+function neverTrained(folder: string, name: string): LingolensError {
+  return new LingolensError(
+    "checkpoint-mismatch",
+    `${folder} holds no state of the optimiser for ${name}: it was frozen. Leave the recipe's freeze as it was, or ` +
+      "start a new run from this checkpoint's model (--set model.path=…).",
+  );
 }
 
 async function readStep(path: string): Promise<z.infer<typeof stepSchema>> {

@@ -1,16 +1,18 @@
 import type { CompiledProgram } from "../engine/compile.js";
-import type { HostTensor } from "../engine/engine.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { makeBatch } from "./batch.js";
 import type { TrainingData } from "./data.js";
+import { lossFeeds, lossTargets } from "./gradient-program.js";
+import type { FlatTensors } from "./parameters.js";
 
 export interface EvaluateLossOptions {
-  /** Compiled `scoreOutputs` from pixel values. */
+  /** Compiled `lossProgram`. */
   readonly program: CompiledProgram;
-  readonly parameters: Readonly<Record<string, HostTensor>>;
+  readonly parameters: FlatTensors;
   readonly config: CaptionerConfig;
   readonly data: TrainingData;
   readonly languages: readonly string[];
+  /** Pictures at a time. */
   readonly batchSize: number;
   readonly maxLength: number;
 }
@@ -28,14 +30,14 @@ export async function evaluateLoss(options: EvaluateLossOptions): Promise<Evalua
   const sums = languages.map(() => ({ loss: 0, tokens: 0 }));
   for (let start = 0; start < data.validationCount; start += batchSize) {
     const pictures = await data.validation(start, Math.min(start + batchSize, data.validationCount));
+    if (pictures.length === 0) continue;
     const batch = makeBatch(pictures, config, maxLength);
-    const { logProbs } = await program.run({ ...parameters, ...batch });
+    const targets = lossTargets(batch, config.ids.pad);
+    const { losses } = await program.run(lossFeeds(config, parameters, batch, targets));
     const [, captions, length] = batch.labels.shape as [number, number, number];
-    const labels = batch.labels.data as BigInt64Array;
-    labels.forEach((label, i) => {
-      if (Number(label) === config.ids.pad) return;
-      const language = sums[Math.floor(i / length) % captions]!;
-      language.loss -= (logProbs!.data as Float32Array)[i]!;
+    targets.places.forEach((place, i) => {
+      const language = sums[Math.floor(Number(place) / length) % captions]!;
+      language.loss += (losses!.data as Float32Array)[i]!;
       language.tokens += 1;
     });
   }

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { maxAbsolute, maxAbsoluteDifference } from "../../test/support/tiny-model.js";
-import { type CompiledProgram, compileProgram } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
 import type { CaptionerConfig } from "../model/config.js";
@@ -9,10 +8,11 @@ import { randomNumbers } from "../model/random.js";
 import { recipes } from "../recipes/index.js";
 import { parameterShapes } from "../weights/parameter-shapes.js";
 import type { CaptionedPicture } from "./batch.js";
+import { GradientProgram } from "./gradient-program.js";
 import { GradientSum } from "./gradient-sum.js";
-import { allocateFlat, type FlatTensors, fillFlat } from "./parameters.js";
+import { allocateTraining, fillTensor, type TrainingMemory } from "./parameters.js";
 import { resolveRecipe } from "./recipe.js";
-import { trainProgram } from "./train-program.js";
+import { SharedLoops } from "./shared-loops.js";
 
 const config: CaptionerConfig = {
   vision: {
@@ -56,28 +56,37 @@ const pictures: readonly CaptionedPicture[] = Array.from({ length: 8 }, (_, i) =
 });
 const tokens = pictures.flatMap(({ captions }) => captions).reduce((sum, { length }) => sum + length, 0);
 
+const shapes = parameterShapes(config);
+
 let engine: Engine;
-let program: CompiledProgram;
-let parameters: FlatTensors;
+let memory: TrainingMemory;
+const loops = new SharedLoops(1);
 beforeAll(async () => {
   engine = await createNativeEngine();
-  program = await compileProgram(engine, trainProgram(config, 0.1));
-  const shapes = parameterShapes(config);
-  parameters = allocateFlat(shapes);
-  fillFlat(parameters, initializeParameters(config, shapes, 1));
+  memory = allocateTraining(shapes, shapes);
+  for (const [name, values] of initializeParameters(config, shapes, 1))
+    fillTensor(memory.parameters, name, values);
 });
 afterAll(() => engine.close());
 
-async function gradient(workers: number, gradientAccumulation: number) {
+async function gradient({ dropout = 0, workers = 1, gradientAccumulation = 1, step = 5, seed = 42 }) {
   const recipe = resolveRecipe(recipes.scenes, [
     "batchSize=8",
     `workers=${workers}`,
     `gradientAccumulation=${gradientAccumulation}`,
+    `seed=${seed}`,
   ]);
-  const gradients = new GradientSum(program, parameters, recipe, config);
-  const compute = async () => ({ ...(await gradients.compute(pictures)), sum: gradients.sum.slice() });
+  const trainable = new Set(shapes.keys());
+  const options = { trainable, labelSmoothing: 0.1, dropout, maxTokens: 1 };
+  const program = await GradientProgram.compile(engine, config, options);
+  const gradients = new GradientSum(program, loops, memory, recipe, config);
+  const compute = async () => ({
+    ...(await gradients.compute(pictures, step)),
+    sum: memory.gradients.stretches[0]!.slice(),
+  });
   const first = await compute();
   expect(await compute(), "the same again").toEqual(first);
+  await program.close();
   return first;
 }
 
@@ -90,12 +99,26 @@ describe("the gradient of a batch in parts", () => {
     [4, 1],
     [2, 4],
   ])("%i at once, %i after each other, is that of the whole but for rounding", async (workers, parts) => {
-    const whole = await gradient(1, 1);
-    const split = await gradient(workers, parts);
-    expect(whole.tokens).toBe(tokens);
-    expect(split.tokens).toBe(tokens);
-    expect(split.lossSum / whole.lossSum).toBeCloseTo(1, 5);
-    expect(maxAbsolute(whole.sum)).toBeGreaterThan(1);
-    expect(maxAbsoluteDifference(split.sum, whole.sum)).toBeLessThan(2e-5 * maxAbsolute(whole.sum));
+    // Masks are of a picture's place in the step, so dropout changes nothing.
+    for (const dropout of [0, 0.3]) {
+      const whole = await gradient({ dropout });
+      const split = await gradient({ dropout, workers, gradientAccumulation: parts });
+      expect(whole.tokens).toBe(tokens);
+      expect(split.tokens).toBe(tokens);
+      expect(split.lossSum / whole.lossSum).toBeCloseTo(1, 5);
+      expect(maxAbsolute(whole.sum)).toBeGreaterThan(1);
+      expect(maxAbsoluteDifference(split.sum, whole.sum)).toBeLessThan(2e-5 * maxAbsolute(whole.sum));
+    }
   });
+});
+
+it("dropout differs by step and seed", async () => {
+  const losses = [
+    await gradient({}),
+    await gradient({ dropout: 0.3 }),
+    await gradient({ dropout: 0.3, step: 6 }),
+    await gradient({ dropout: 0.3, seed: 43 }),
+    await gradient({ dropout: 0.3, seed: 42 + 2 ** 32 }),
+  ].map(({ lossSum }) => lossSum);
+  expect(new Set(losses).size).toBe(losses.length);
 });

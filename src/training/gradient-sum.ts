@@ -1,18 +1,19 @@
-import type { CompiledProgram } from "../engine/compile.js";
 import type { CaptionerConfig } from "../model/config.js";
-import { type CaptionedPicture, countTokens, makeBatch } from "./batch.js";
-import { allocateFlat, type FlatTensors } from "./parameters.js";
+import { type CaptionedPicture, makeBatch } from "./batch.js";
+import type { GradientProgram } from "./gradient-program.js";
+import { allocateFlat, type FlatTensors, type ParameterShapes, type TrainingMemory } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
-import { gradientName } from "./train-program.js";
+import { addLoop, type SharedLoops } from "./shared-loops.js";
 
-interface Total {
-  lossSum: number;
-  tokens: number;
+export interface GradientTotal {
+  readonly lossSum: number;
+  /** Labels that counted. */
+  readonly tokens: number;
 }
 
 /**
- * The gradient of a step's summed loss. Its pictures are split in equal parts: each of some workers takes one after
- * the other, and their sums are added in one order, so that equal steps give equal bits.
+ * The gradient of a step's summed loss, into `memory.gradients`. The step's pictures are split in equal parts: each of
+ * some workers takes one after the other, and their sums are added in one order, so that equal steps give equal bits.
  */
 export class GradientSum {
   readonly #workers: readonly FlatTensors[];
@@ -20,54 +21,53 @@ export class GradientSum {
   readonly #parts: readonly FlatTensors[];
 
   constructor(
-    private readonly program: CompiledProgram,
-    private readonly parameters: FlatTensors,
+    private readonly program: GradientProgram,
+    private readonly loops: SharedLoops,
+    private readonly memory: TrainingMemory,
     private readonly recipe: Recipe,
     private readonly config: CaptionerConfig,
   ) {
-    const shapes = new Map(Object.entries(parameters.tensors).map(([name, { shape }]) => [name, shape]));
-    const allocateEach = () => Array.from({ length: recipe.workers }, () => allocateFlat(shapes));
-    this.#workers = allocateEach();
-    this.#parts = recipe.gradientAccumulation > 1 ? allocateEach() : this.#workers;
+    const shapes: ParameterShapes = new Map(
+      Object.entries(memory.gradients.tensors).map(([name, { shape }]) => [name, shape]),
+    );
+    const others = Array.from({ length: recipe.workers - 1 }, () => allocateFlat(shapes));
+    this.#workers = [memory.gradients, ...others];
+    this.#parts =
+      recipe.gradientAccumulation > 1 ? this.#workers.map(() => allocateFlat(shapes)) : this.#workers;
   }
 
-  /** The result of the last `compute`, in the order of the parameters' memory. */
-  get sum(): Float32Array {
-    return this.#workers[0]!.flat;
-  }
-
-  async compute(pictures: readonly CaptionedPicture[]): Promise<Total> {
+  /** @param step the optimiser step that the pictures are of */
+  async compute(pictures: readonly CaptionedPicture[], step: number): Promise<GradientTotal> {
     const share = pictures.length / this.recipe.workers;
     const totals = await Promise.all(
-      this.#workers.map((_, worker) =>
-        this.#work(worker, pictures.slice(worker * share, (worker + 1) * share)),
-      ),
+      this.#workers.map((_, worker) => this.#work(worker, pictures, step, worker * share, share)),
     );
-    for (const { flat } of this.#workers.slice(1)) addInto(this.sum, flat);
+    const [sum, ...others] = this.#workers as [FlatTensors, ...FlatTensors[]];
+    for (const other of others) await this.loops.run(addLoop, [sum, other]);
     return totals.reduce((a, b) => ({ lossSum: a.lossSum + b.lossSum, tokens: a.tokens + b.tokens }));
   }
 
-  async #work(worker: number, pictures: readonly CaptionedPicture[]): Promise<Total> {
-    const { gradientAccumulation, maxLength } = this.recipe;
+  async #work(
+    worker: number,
+    pictures: readonly CaptionedPicture[],
+    step: number,
+    first: number,
+    count: number,
+  ): Promise<GradientTotal> {
+    const { gradientAccumulation, maxLength, seed } = this.recipe;
     const sum = this.#workers[worker]!;
     const part = this.#parts[worker]!;
-    const into = Object.fromEntries(
-      Object.entries(part.tensors).map(([name, { data }]) => [gradientName(name), data]),
-    );
-    const size = pictures.length / gradientAccumulation;
-    const total = { lossSum: 0, tokens: 0 };
-    if (part !== sum) sum.flat.fill(0);
-    for (let start = 0; start < pictures.length; start += size) {
+    const size = count / gradientAccumulation;
+    let [lossSum, tokens] = [0, 0];
+    if (part !== sum) for (const stretch of sum.stretches) stretch.fill(0);
+    for (let start = first; start < first + count; start += size) {
       const batch = makeBatch(pictures.slice(start, start + size), this.config, maxLength);
-      const { lossSum } = await this.program.run({ ...this.parameters.tensors, ...batch }, into);
-      total.lossSum += lossSum!.data[0] as number;
-      total.tokens += countTokens(batch, this.config.ids.pad);
-      if (part !== sum) addInto(sum.flat, part.flat);
+      const place = { seed, step, firstPicture: start };
+      const of = await this.program.run(this.memory.parameters, batch, place, part);
+      lossSum += of.lossSum;
+      tokens += of.tokens;
+      if (part !== sum) await this.loops.run(addLoop, [sum, part]);
     }
-    return total;
+    return { lossSum, tokens };
   }
-}
-
-function addInto(sum: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
 }

@@ -53,7 +53,8 @@ describe("resolveRecipe", () => {
   it.each([
     ["steps=many", "steps"],
     ["steps=0", "steps"],
-    ["dropout=0.1", "only dropout 0 is supported so far"],
+    ["dropout=1", "dropout"],
+    ["freeze=model.encoder.*", "freeze"],
     ["data.kind=web", "data.kind"],
     ["batchSize=3", "not a multiple of gradientAccumulation × workers (2 × 1)"],
   ])("refuses the value of %s", (change, words) => {

@@ -94,8 +94,15 @@ export const recipeSchema = z.strictObject({
   /** Largest global norm of the gradient; 0 for no clipping. */
   clipNorm: z.number().min(0).default(0),
   labelSmoothing: fraction.default(0),
-  /** Only 0 is supported so far. */
-  dropout: z.literal(0, "only dropout 0 is supported so far").default(0),
+  /** Share of the decoder's hidden states set to 0, after the embedding and every sublayer. */
+  dropout: fraction.default(0),
+  /**
+   * Parameters that stay as they are: their names, with `*` for any letters; `!` before a pattern takes back what earlier
+   * ones froze. `["model.encoder.*"]` freezes the picture's half.
+   */
+  freeze: z.array(z.string()).default([]),
+  /** A step whose loss or gradient is not finite is skipped; after so many in a row the run stops. */
+  maxSkippedSteps: count.default(10),
   /** Longest caption, in tokens with language and `</s>`; longer ones are cut. */
   maxLength: count.default(64),
   logEvery: count.default(10),
@@ -103,7 +110,7 @@ export const recipeSchema = z.strictObject({
   /** Pictures that an evaluation looks at. */
   evaluateCount: count.default(256),
   checkpointEvery: count,
-  /** Checkpoints kept, newest first. */
+  /** Checkpoints kept, newest first; the one of the lowest loss in evaluation is kept besides. */
   keepCheckpoints: count.default(6),
 });
 

@@ -18,11 +18,17 @@ import type { HubOptions } from "../weights/hub/snapshot.js";
 import { readJsonObject } from "../weights/json-file.js";
 import { type ModelFolder, openModelFolder, type RawJson, writeModelFiles } from "../weights/model-folder.js";
 import { parameterShapes } from "../weights/parameter-shapes.js";
-import { createAdamWState } from "./adamw.js";
-import { listCheckpoints, loadTrainingState, type TrainingState, verifyCheckpoint } from "./checkpoint.js";
+import {
+  listCheckpoints,
+  loadTrainingState,
+  noProgress,
+  type TrainingState,
+  verifyCheckpoint,
+} from "./checkpoint.js";
 import type { TrainingData } from "./data.js";
 import { datasetCaptions, datasetData } from "./dataset-data.js";
-import { allocateFlat, fillFlat } from "./parameters.js";
+import { trainableShapes } from "./freeze.js";
+import { allocateTraining, type FlatTensors, fillTensor, type TrainingMemory } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
 import { createSamplePool } from "./sample-pool.js";
 import { scenesData } from "./scenes-data.js";
@@ -43,10 +49,17 @@ export interface RunOptions {
   /** How a model of the hub that the recipe names is fetched. */
   readonly hub?: Pick<HubOptions, "offline" | "onProgress">;
   /** Called once, with the step that the run goes on from, 0 for a new one. */
-  readonly onStart?: (start: { step: number; parameters: number }) => void;
+  readonly onStart?: (start: RunStart) => void;
   readonly onProgress?: (progress: TrainProgress) => void;
   /** Called with a sentence on what is amiss where the run goes on nevertheless. */
   readonly onWarning?: (message: string) => void;
+}
+
+export interface RunStart {
+  readonly step: number;
+  /** Numbers of the model, and how many of them are not frozen. */
+  readonly parameters: number;
+  readonly trainable: number;
 }
 
 /** Trains by a recipe, from its start or from a checkpoint, into a run folder. */
@@ -57,9 +70,13 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
   const start = await startingPoint(recipe, checkpoint, { ...options.hub, signal: options.signal });
   const { config, state, tokenizerFiles, preprocessorConfig, generationConfig } = start;
   const data = await trainingData(recipe, start, options.onWarning);
-  options.onStart?.({ step: state.step, parameters: state.parameters.flat.length });
+  options.onStart?.({
+    step: state.progress.step,
+    parameters: countElements(state.memory.parameters),
+    trainable: countElements(state.memory.gradients),
+  });
 
-  const { threads, signal, onProgress } = options;
+  const { threads, signal, onProgress, onWarning } = options;
   try {
     await train({
       engine,
@@ -81,6 +98,7 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
       ...(threads !== undefined && { threads }),
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),
+      ...(onWarning && { onWarning }),
     });
   } finally {
     await data.close();
@@ -165,15 +183,14 @@ async function fromFolder(
   checkpoint: string | undefined,
 ): Promise<StartingPoint> {
   const { config, preprocessorConfig = {}, generationConfig = {} } = folder;
-  const shapes = parameterShapes(config);
-  const values = new Map<string, Float32Array>();
-  for (const [name, weight] of folder.weights) values.set(name, await weight.read());
-  const state =
-    checkpoint === undefined ? newState(shapes, values) : await loadTrainingState(checkpoint, shapes, values);
+  const memory = trainingMemory(config, recipe);
+  // One by one: large models are in memory once.
+  for (const [name, weight] of folder.weights) fillTensor(memory.parameters, name, await weight.read());
+  const progress = checkpoint === undefined ? noProgress() : await loadTrainingState(checkpoint, memory);
   const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
   return {
     config,
-    state,
+    state: { progress, memory },
     tokenizerFiles: new Map(await Promise.all(files)),
     preprocessor: readPreprocessorConfig(preprocessorConfig, config.vision.imageSize),
     preprocessorConfig,
@@ -222,7 +239,9 @@ async function fromNothing(
     },
     ids: { bos: tokenizer.bosId, pad: tokenizer.padId, eos: tokenizer.eosId, decoderStart: tokenizer.eosId },
   };
-  const shapes = parameterShapes(config);
+  const memory = trainingMemory(config, recipe);
+  for (const [name, values] of initializeParameters(config, parameterShapes(config), recipe.seed))
+    fillTensor(memory.parameters, name, values);
   const preprocessorConfig = {
     image_processor_type: "CLIPImageProcessor",
     size: model.imageSize,
@@ -230,7 +249,7 @@ async function fromNothing(
   };
   return {
     config,
-    state: newState(shapes, initializeParameters(config, shapes, recipe.seed)),
+    state: { progress: noProgress(), memory },
     tokenizerFiles,
     preprocessor: readPreprocessorConfig(preprocessorConfig, model.imageSize),
     preprocessorConfig,
@@ -265,18 +284,13 @@ async function newTokenizer(
   };
 }
 
-function newState(
-  shapes: ReadonlyMap<string, readonly number[]>,
-  values: ReadonlyMap<string, Float32Array>,
-): TrainingState {
-  const parameters = allocateFlat(shapes);
-  fillFlat(parameters, values);
-  return {
-    step: 0,
-    parameters,
-    optimizer: createAdamWState(parameters.flat.length),
-    sinceLog: { lossSum: 0, tokens: 0 },
-  };
+function trainingMemory(config: CaptionerConfig, { freeze }: Recipe): TrainingMemory {
+  const shapes = parameterShapes(config);
+  return allocateTraining(shapes, trainableShapes(shapes, freeze));
+}
+
+function countElements({ tensors }: FlatTensors): number {
+  return Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
 }
 
 async function trainingData(

@@ -1,8 +1,19 @@
 import type { HostTensor } from "../engine/engine.js";
-import { grad, type Program, programParameters, reshape } from "../graph/index.js";
-import { allLogits, CaptionerGraph, captionInputs } from "../model/captioner.js";
+import {
+  gather,
+  gradFrom,
+  input,
+  multiplyDimensions,
+  type Program,
+  parameter,
+  programParameters,
+  reshape,
+  type Tensor,
+} from "../graph/index.js";
+import { CaptionerGraph, captionInputs } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
-import { captionLoss } from "./loss.js";
+import { EMBEDDING, HEAD_BIAS } from "../model/mbart-decoder.js";
+import { type HeadLoss, headLoss, type VocabularyBlock, vocabularyBlocks } from "./head-loss.js";
 
 /** Pictures with their captions, ready to be fed. */
 export interface CaptionBatch {
@@ -17,31 +28,101 @@ export interface CaptionBatch {
   readonly positions: HostTensor;
 }
 
-/** Name of the output that holds a parameter's gradient. */
+/** Name of the output that holds the gradient of a parameter, or of a block of one. */
 export const gradientName = (parameter: string): string => `gradient:${parameter}`;
 
-/**
- * A batch's summed loss and the gradient of that sum for every parameter. Sums, not means: micro-batches and
- * machines with unequal numbers of tokens then add up to the mean over all tokens.
- */
-export function trainProgram(config: CaptionerConfig, labelSmoothing = 0): Program {
-  const graph = new CaptionerGraph(config);
-  const { ids, labels, positions } = captionInputs();
-  const { cross } = graph.encode(graph.pixelValues());
-  const { lastHiddenState } = graph.decode({ ids, positions, cross });
-  const logits = allLogits(graph, lastHiddenState);
-  const lossSum = captionLoss(logits, reshape(labels, [logits.shape[0]!]), {
-    padId: config.ids.pad,
-    labelSmoothing,
-  });
+/** The embedding's blocks, which the head reads one by one. */
+export function embeddingBlocks({ decoder }: CaptionerConfig): VocabularyBlock[] {
+  return vocabularyBlocks(EMBEDDING, decoder.vocabularySize);
+}
 
-  // Parameters that the loss does not depend on, such as CLIP's last norm, have no gradient to compute.
-  const used = [...programParameters({ outputs: { lossSum } })];
-  const gradients = grad(
-    lossSum,
-    used.map(([, tensor]) => tensor),
+interface LossOptions {
+  /** Default 0. */
+  readonly labelSmoothing?: number;
+  /** See `HeadLossInputs`. Default false. */
+  readonly recompute?: boolean;
+  /** What is done to the decoder's hidden states. Default: nothing. */
+  readonly dropout?: (x: Tensor) => Tensor;
+}
+
+interface LossGraph {
+  readonly head: HeadLoss;
+  /** [tokens, hidden]: what the head's product reads. */
+  readonly hidden: Tensor;
+  /** The embedding's rows of all input ids, [pictures·captions, length, hidden]. */
+  readonly tokens: Tensor;
+}
+
+function lossGraph(config: CaptionerConfig, options: LossOptions): LossGraph {
+  const { labelSmoothing = 0, recompute = false, dropout } = options;
+  const graph = new CaptionerGraph(config);
+  const { ids, positions } = captionInputs();
+  const { cross } = graph.encode(graph.pixelValues());
+  const { lastHiddenState, tokens } = graph.decode({ ids, positions, cross, ...(dropout && { dropout }) });
+
+  // The head computes the positions whose label counts, and not those of padding.
+  const targets = input("targets", "int64", ["tokens"]);
+  const labels = input("targetLabels", "int64", ["tokens"]);
+  const [rows, length, width] = lastHiddenState.shape as [Tensor["shape"][0], Tensor["shape"][0], number];
+  const hidden = gather(reshape(lastHiddenState, [multiplyDimensions(rows!, length!), width]), targets);
+  const { vocabularySize } = config.decoder;
+  const embedding = programParameters({ outputs: { tokens } }).get(EMBEDDING)!;
+  const head = headLoss({
+    hidden,
+    labelRows: gather(embedding, labels),
+    labels,
+    bias: reshape(parameter(HEAD_BIAS, [1, vocabularySize]), [vocabularySize]),
+    blocks: embeddingBlocks(config),
+    labelSmoothing,
+    recompute,
+  });
+  return { head, hidden, tokens };
+}
+
+/** The batch and, as `targets` and `targetLabels`, where labels count → `losses` [tokens]. */
+export function lossProgram(config: CaptionerConfig): Program {
+  return { outputs: { losses: lossGraph(config, { recompute: true }).head.losses } };
+}
+
+export interface TrainOutputs {
+  readonly program: Program;
+  /** Of the embedding's gradient, every label's row gets −labelShare · `labelHidden`; see `HeadLoss`. */
+  readonly labelShare: number;
+}
+
+/**
+ * `losses` [tokens] and the gradient of their sum for every parameter of `trainable`. Sums, not means: micro-batches and
+ * machines with unequal numbers of tokens then add up to the mean over all tokens.
+ *
+ * Of the embedding, which is also the head, there are the gradients of its blocks, and what is to be added to a few of
+ * its rows: `labelHidden` [tokens, hidden] to those of the labels, `tokenGradients` [pictures·captions, length, hidden]
+ * to those of the input ids.
+ */
+export function trainProgram(
+  config: CaptionerConfig,
+  trainable: ReadonlySet<string>,
+  options: LossOptions = {},
+): TrainOutputs {
+  const { head, hidden, tokens } = lossGraph(config, options);
+  const outputs: Record<string, Tensor> = { losses: head.losses };
+  if (trainable.has(HEAD_BIAS))
+    outputs[gradientName(HEAD_BIAS)] = reshape(head.bias, [1, head.bias.shape[0]!]);
+  if (trainable.has(EMBEDDING)) {
+    outputs.labelHidden = hidden;
+    embeddingBlocks(config).forEach(({ name }, i) => {
+      outputs[gradientName(name)] = head.blocks[i]!;
+    });
+  }
+  // Parameters that the loss does not depend on, such as CLIP's last norm, have no gradient to compute. The embedding's
+  // own part in the hidden states ends at the rows that were looked up.
+  const wrt = [...programParameters({ outputs: { hidden } })].filter(
+    ([name]) => trainable.has(name) && name !== EMBEDDING,
   );
-  return {
-    outputs: { lossSum, ...Object.fromEntries(used.map(([name], i) => [gradientName(name), gradients[i]!])) },
-  };
+  const ends = wrt.map(([, tensor]) => tensor);
+  const gradients = gradFrom(hidden, head.hidden, trainable.has(EMBEDDING) ? [...ends, tokens] : ends);
+  wrt.forEach(([name], i) => {
+    outputs[gradientName(name)] = gradients[i]!;
+  });
+  if (trainable.has(EMBEDDING)) outputs.tokenGradients = gradients.at(-1)!;
+  return { program: { outputs }, labelShare: head.labelShare };
 }

@@ -35,6 +35,7 @@ const recipe: RecipeInput = {
   batchSize: 4,
   gradientAccumulation: 2,
   workers: 2,
+  dropout: 0.1,
   learningRate: 1e-2,
   warmupSteps: 2,
   logEvery: 2,
@@ -72,6 +73,7 @@ async function runUntil(step: number, out: string): Promise<void> {
 }
 
 const bytes = (...path: string[]) => readFile(join(...path), "base64");
+const checkpointOf = (step: number) => `step-${String(step).padStart(6, "0")}`;
 const checkpoints = (out: string) => readdir(join(out, "checkpoints"));
 
 /** Lines of metrics.jsonl without what depends on the clock. */
@@ -86,12 +88,15 @@ async function metrics(out: string): Promise<unknown[]> {
     });
 }
 
-/** Expects the run to have ended with the bits of the one that nothing happened to. */
-async function expectWhole(out: string): Promise<void> {
+/**
+ * Expects the run to have ended with the bits of the one that nothing happened to.
+ * @param kept its last checkpoints
+ */
+async function expectWhole(out: string, kept = ["step-000009", "step-000012"]): Promise<void> {
   for (const file of ["final/model.safetensors", "checkpoints/step-000012/training-state.safetensors"])
     expect((await bytes(out, file)) === (await bytes(whole, file)), file).toBe(true);
   expect(await metrics(out)).toEqual(await metrics(whole));
-  expect(await checkpoints(out)).toEqual(["step-000009", "step-000012"]);
+  expect(await checkpoints(out)).toEqual(kept);
   expect((await readdir(out)).sort()).toEqual((await readdir(whole)).sort());
 }
 
@@ -146,15 +151,17 @@ describe("a run that was stopped", () => {
     expect(await readdir(out)).not.toContain("final");
     const from: number[] = [];
     await run(out, { onStart: ({ step }) => from.push(step) });
-    expect(from).toEqual([step - (step % 3)]);
-    await expectWhole(out);
+    // Stopping leaves a checkpoint of the last step.
+    expect(from).toEqual([step]);
+    await expectWhole(out, [step > 9 ? checkpointOf(step) : "step-000009", "step-000012"]);
   });
 
   it("time and again ends with the same bits", async () => {
     const out = newFolder();
     for (const step of [4, 5, 7, 10]) await runUntil(step, out);
+    expect(await checkpoints(out)).toEqual(["step-000009", "step-000010"]);
     await run(out);
-    await expectWhole(out);
+    await expectWhole(out, ["step-000010", "step-000012"]);
   });
 
   it("is not begun anew with resume never", async () => {
@@ -187,7 +194,7 @@ describe("a run that was stopped", () => {
     );
 
     const out = newFolder();
-    await runUntil(7, out);
+    await runUntil(5, out);
     const back = { resume: join(out, "checkpoints/step-000003"), change: { steps: 4 } };
     await run(out, back);
     // What came after the checkpoint is forgotten, lest the next run goes on from there.
@@ -212,21 +219,21 @@ describe("a checkpoint that is damaged", () => {
   it.each(damages)("by %s is passed over for the one before, with a warning", async (_, damage) => {
     const out = newFolder();
     await runUntil(8, out);
-    await damage(join(out, "checkpoints/step-000006"));
+    await damage(join(out, "checkpoints/step-000008"));
     const warnings: string[] = [];
     const from: number[] = [];
     await run(out, {
       onWarning: (message) => warnings.push(message),
       onStart: ({ step }) => from.push(step),
     });
-    expect(warnings).toEqual([expect.stringContaining("step-000006")]);
-    expect(from).toEqual([3]);
+    expect(warnings).toEqual([expect.stringContaining("step-000008")]);
+    expect(from).toEqual([6]);
     await expectWhole(out);
   });
 
   it("is refused where it was named, or no other is left", async () => {
     const out = newFolder();
-    await runUntil(4, out);
+    await runUntil(3, out);
     const path = join(out, "checkpoints/step-000003");
     await flipBit(join(path, "model.safetensors"));
     const refusal = {

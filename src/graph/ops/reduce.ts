@@ -64,6 +64,9 @@ export const logSumExp = reduction(
   "ReduceLogSumExp",
 );
 
+/** The largest element. No gradient. */
+export const max = reduction({ name: "max" }, "ReduceMax");
+
 /** Mean over the axes, differentiable. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   const axes = options.axes ?? x.shape.map((_, axis) => axis);

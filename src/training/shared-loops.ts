@@ -1,0 +1,143 @@
+import { Worker } from "node:worker_threads";
+import { Turns } from "../engine/turns.js";
+import type { FlatTensors } from "./parameters.js";
+import { memoryOf } from "./shared-memory.js";
+import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
+
+export interface Loop {
+  /**
+   * Works on elements `start` to `end` of arrays; results of the pieces are added. It is sent to the threads as text, so
+   * it may use nothing but its arguments and what every realm has.
+   */
+  readonly run: (
+    arrays: readonly Float32Array[],
+    numbers: readonly number[],
+    start: number,
+    end: number,
+  ) => number;
+  /** The same in WebAssembly, with the same bits: arrays' addresses, the end of the first one, numbers. */
+  readonly wasm?: keyof WasmLoops;
+}
+
+/** Elements of a piece. The pieces, and so every bit of a result, are the same whatever the number of threads. */
+const PIECE = 1 << 18;
+
+/** What a worker is told. */
+interface Order {
+  /** The loop's text. */
+  readonly run: string;
+  readonly wasm?: { name: keyof WasmLoops; module: WebAssembly.Module; memory: WebAssembly.Memory };
+  readonly arrays: readonly Float32Array[];
+  readonly numbers: readonly number[];
+  /** Memory that all workers share: the next piece to take, and the results of the pieces. */
+  readonly next: Int32Array;
+  readonly results: Float64Array;
+}
+
+/** From text, since a file of its own would be found in the build only. */
+const WORKER = `
+const { parentPort } = require("node:worker_threads");
+const known = new Map();
+parentPort.on("message", ({ run, wasm, arrays, numbers, next, results }) => {
+  if (!known.has(run)) known.set(run, (0, eval)("(" + run + ")"));
+  const loop = known.get(run);
+  const vectors = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports[wasm.name];
+  for (let piece; (piece = Atomics.add(next, 0, 1)) < results.length; ) {
+    let start = piece * ${PIECE};
+    const end = Math.min(start + ${PIECE}, arrays[0].length);
+    let result = 0;
+    if (vectors) {
+      const whole = end - (end - start) % ${VECTOR};
+      const addresses = arrays.map((array) => array.byteOffset + 4 * start);
+      result = vectors(...addresses, arrays[0].byteOffset + 4 * whole, ...numbers) ?? 0;
+      start = whole;
+    }
+    results[piece] = start < end ? result + loop(arrays, numbers, start, end) : result;
+  }
+  parentPort.postMessage("done");
+});`;
+
+/** Loops over large shared arrays, on several threads: reading and writing memory is what they do, and one is not enough. */
+export class SharedLoops {
+  readonly #workers: Worker[] = [];
+  /** One loop at a time has all the threads. */
+  readonly #turns = new Turns(1);
+
+  constructor(private readonly threads: number) {}
+
+  /**
+   * Runs a loop over the stretches of tensors of the same shapes, which nothing else may touch meanwhile.
+   * @returns the sum of the pieces' results, the same whatever the number of threads
+   */
+  async run(loop: Loop, tensors: readonly FlatTensors[], numbers: readonly number[] = []): Promise<number> {
+    let sum = 0;
+    for (let i = 0; i < tensors[0]!.stretches.length; i++) {
+      const arrays = tensors.map(({ stretches }) => stretches[i]!);
+      for (const result of await this.#runOver(loop, arrays, numbers)) sum += result;
+    }
+    return sum;
+  }
+
+  async #runOver(
+    loop: Loop,
+    arrays: readonly Float32Array[],
+    numbers: readonly number[],
+  ): Promise<Float64Array> {
+    const { length } = arrays[0]!;
+    const pieces = Math.ceil(length / PIECE);
+    const results = new Float64Array(new SharedArrayBuffer(8 * pieces));
+    // A few pieces are done before a thread has heard of them.
+    if (pieces <= 4) {
+      for (let piece = 0; piece < pieces; piece++)
+        results[piece] = loop.run(arrays, numbers, piece * PIECE, Math.min((piece + 1) * PIECE, length));
+      return results;
+    }
+    const memory = memoryOf(arrays[0]!);
+    const wasm = loop.wasm && memory && arrays.every((array) => array.buffer === memory.buffer);
+    const order: Order = {
+      run: loop.run.toString(),
+      ...(wasm && { wasm: { name: loop.wasm, module: wasmLoops(), memory } }),
+      arrays,
+      numbers,
+      next: new Int32Array(new SharedArrayBuffer(4)),
+      results,
+    };
+    while (this.#workers.length < this.threads) this.#workers.push(new Worker(WORKER, { eval: true }));
+    await this.#turns.take(() => Promise.all(this.#workers.map((worker) => carryOut(worker, order))));
+    return results;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
+  }
+}
+
+function carryOut(worker: Worker, order: Order): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (then: () => void) => {
+      worker.off("message", done).off("error", failed).off("exit", exited);
+      then();
+    };
+    const done = () => settle(resolve);
+    const failed = (error: unknown) => settle(() => reject(error));
+    const exited = () => settle(() => reject(new Error("A thread of a loop over shared memory has ended.")));
+    worker.on("message", done).on("error", failed).on("exit", exited);
+    worker.postMessage(order);
+  });
+}
+
+/** Adds the second array to the first. */
+export const addLoop: Loop = {
+  run: ([sum, part], _, start, end) => {
+    for (let i = start; i < end; i++) sum![i]! += part![i]!;
+    return 0;
+  },
+};
+
+/** Copies the second array to the first. */
+export const copyLoop: Loop = {
+  run: ([to, from], _, start, end) => {
+    to!.set(from!.subarray(start, end), start);
+    return 0;
+  },
+};
