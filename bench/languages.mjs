@@ -8,7 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { loadCaptioner } from "../dist/captioner/captioner.js";
+import { loadCaptioner } from "../dist/captioner/load-captioner.js";
 import { renderScene } from "../dist/data/scenes/render.js";
 import { sceneAt } from "../dist/data/scenes/scene.js";
 import { bundledModelFolder } from "../dist/weights/bundled-model.js";

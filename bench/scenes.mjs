@@ -6,7 +6,7 @@
 // same for colours on shapes never seen together (unseen-pairs); how much the loss rises when pictures are shuffled
 // among captions; and how much of a colour or shape word's attention lies inside its object's box.
 import { parseArgs } from "node:util";
-import { loadCaptioner } from "../dist/captioner/captioner.js";
+import { loadCaptioner } from "../dist/captioner/load-captioner.js";
 import { sceneCaption } from "../dist/data/scenes/caption.js";
 import { renderScene } from "../dist/data/scenes/render.js";
 import { sceneAt } from "../dist/data/scenes/scene.js";

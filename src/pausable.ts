@@ -31,7 +31,7 @@ export async function runInSlices<T>(work: Pausable<T>): Promise<T> {
 
 async function nextSlice<T>(work: Pausable<T>): Promise<IteratorResult<void, T>> {
   if (performance.now() >= sliceEnd) {
-    await eventLoop();
+    await nextTurn();
     sliceEnd = performance.now() + SLICE;
   }
   for (;;) {
@@ -40,7 +40,8 @@ async function nextSlice<T>(work: Pausable<T>): Promise<IteratorResult<void, T>>
   }
 }
 
-function eventLoop(): Promise<void> {
+/** Lets whoever waits for the event loop go first. */
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     if (typeof setImmediate === "function") setImmediate(resolve);
     else setTimeout(resolve);

@@ -5,7 +5,8 @@ import { temporaryFolder, tinyLanguages, writeTinyCaptioner } from "../../test/s
 import { renderScene } from "../data/scenes/render.js";
 import { sceneAt } from "../data/scenes/scene.js";
 import type { RgbImage } from "../image/pixels.js";
-import { type Caption, type Captioner, type CaptionResult, loadCaptioner } from "./captioner.js";
+import type { Caption, Captioner, CaptionResult } from "./captioner.js";
+import { loadCaptioner } from "./load-captioner.js";
 import type { CaptionOptions } from "./options.js";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;

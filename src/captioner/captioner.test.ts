@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Captioner, loadCaptioner } from "./captioner.js";
+import type { Captioner } from "./captioner.js";
+import { loadCaptioner } from "./load-captioner.js";
 
 const shared = process.env.LINGOLENS_SHARED;
 const golden = join(shared ?? "", "goldens/tiny-e2e");

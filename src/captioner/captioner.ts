@@ -1,41 +1,26 @@
 import type { Engine } from "../engine/engine.js";
-import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import type { Search } from "../generation/search.js";
 import type { PictureSource } from "../image/picture-source.js";
 import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
-import { int8Model, isInt8 } from "../quantization/cached-int8.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
-import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
-import { bundledModelFolder } from "../weights/bundled-model.js";
-import { resolveModel } from "../weights/hub/resolve-model.js";
-import type { HubOptions } from "../weights/hub/snapshot.js";
-import { type ModelFolder, openModelFolder } from "../weights/model-folder.js";
+import type { RawJson } from "../weights/model-folder.js";
 import { type Caption, Describer, positions } from "./describer.js";
 import { type ModelLanguages, modelLanguages, resolveLanguages } from "./languages.js";
-import { ModelPrograms } from "./model-programs.js";
+import type { ModelPrograms } from "./model-programs.js";
 import { type CaptionOptions, resolveCaptionOptions } from "./options.js";
-import { type NamedPicture, type PreparedPicture, preparePicture } from "./prepare-picture.js";
+import {
+  type LoadPicture,
+  type NamedPicture,
+  type PreparedPicture,
+  type PreparePicture,
+  picturePreparation,
+} from "./prepare-picture.js";
 
 export type { Caption } from "./describer.js";
 export type { NamedPicture } from "./prepare-picture.js";
-
-/** What the model is and, where it is of the Hugging Face hub, how it is fetched. */
-export interface LoadOptions extends HubOptions {
-  /**
-   * A model folder; `owner/name[@revision]` of the Hugging Face hub; or "original", the published photo model.
-   * Default: the model that comes with lingolens, which knows drawn scenes only.
-   */
-  readonly model?: string;
-  /** Threads of the engine. Default: the processors that this process may use. */
-  readonly threads?: number;
-  /** The token that captions start from. Default: the model's. */
-  readonly decoderStart?: number;
-  /** Numbers to compute with: a model in float32 is rounded to int8 once, into the cache. Default: as it is stored. */
-  readonly dtype?: "fp32" | "int8";
-}
 
 /** What came of one picture in one language, or why nothing did. */
 export type CaptionResult =
@@ -54,6 +39,8 @@ export interface StreamedCaption {
   /** The best caption so far; it may change when another overtakes it. */
   readonly text: string;
   readonly done: boolean;
+  /** Once done: all captions of the language, best first. */
+  readonly captions?: readonly Caption[];
 }
 
 /** A caption to be scored. */
@@ -74,6 +61,8 @@ export interface Captioner {
   readonly config: CaptionerConfig;
   /** mBART codes of the languages that the model was trained for, as far as it says. */
   readonly languages: readonly string[];
+  /** How pictures become what the model sees. */
+  readonly preprocessor: PreprocessorConfig;
   /** One picture: its results by language. Throws what is wrong with the picture. */
   caption(image: PictureSource, options?: CaptionOptions & CallOptions): Promise<CaptionResult[]>;
   /** Many pictures, in order: a picture that fails becomes a result with `error`, and the others go on. */
@@ -109,35 +98,6 @@ export interface Captioner {
   close(): Promise<void>;
 }
 
-/**
- * Loads a model, which is downloaded first if it is of the hub and not in the cache, and converted, once, if its weights
- * cannot be used as they are (docs/model-folder.md); `onProgress` is told of both.
- * @throws {LingolensError} `file-not-found`, `fetch-failed`, `cancelled`, `option-unsupported`, `config-invalid`,
- * `checkpoint-damaged`, `checkpoint-mismatch`, `tokenizer-damaged`, `engine-unavailable`
- */
-export async function loadCaptioner(options: LoadOptions = {}): Promise<Captioner> {
-  const { model, dtype } = options;
-  const path = model === undefined ? bundledModelFolder : await resolveModel(model, options);
-  const stored = await openModelFolder(path, options);
-  if (dtype === "fp32" && isInt8(stored))
-    throw new LingolensError(
-      "option-unsupported",
-      `${path}: the weights are in int8, and are not computed with as fp32. Leave dtype out, or take the model that ` +
-        "they were made of.",
-    );
-  const engine = await createNativeEngine();
-  const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
-  const tokenizer = await loadTokenizerFolder(folder.path);
-  const programs = await ModelPrograms.open(engine, folder, options.threads);
-  return new LoadedCaptioner(
-    engine,
-    folder,
-    withDecoderStart(folder.config, options.decoderStart),
-    tokenizer,
-    programs,
-  );
-}
-
 function withDecoderStart(config: CaptionerConfig, decoderStart = config.ids.decoderStart): CaptionerConfig {
   if (Number.isInteger(decoderStart) && decoderStart >= 0 && decoderStart < config.decoder.vocabularySize)
     return { ...config, ids: { ...config.ids, decoderStart } };
@@ -147,22 +107,42 @@ function withDecoderStart(config: CaptionerConfig, decoderStart = config.ids.dec
   );
 }
 
-class LoadedCaptioner implements Captioner {
+/** What a captioner is made of, wherever it runs. */
+export interface CaptionerParts {
+  readonly engine: Engine;
+  readonly programs: ModelPrograms;
+  readonly tokenizer: Mbart50Tokenizer;
+  /** generation_config.json. */
+  readonly generationConfig: RawJson | undefined;
+  /** preprocessor_config.json. */
+  readonly preprocessorConfig: RawJson | undefined;
+  readonly loadPicture: LoadPicture;
+  /** The token that captions start from. Default: the model's. */
+  readonly decoderStart?: number | undefined;
+}
+
+export class LoadedCaptioner implements Captioner {
+  readonly config: CaptionerConfig;
+  readonly preprocessor: PreprocessorConfig;
   readonly #languages: ModelLanguages;
-  readonly #preprocessor: PreprocessorConfig;
+  readonly #prepare: PreparePicture;
   readonly #describer: Describer;
+  private readonly engine: Engine;
+  private readonly programs: ModelPrograms;
+  private readonly tokenizer: Mbart50Tokenizer;
   #closed = false;
 
-  constructor(
-    private readonly engine: Engine,
-    folder: ModelFolder,
-    readonly config: CaptionerConfig,
-    private readonly tokenizer: Mbart50Tokenizer,
-    private readonly programs: ModelPrograms,
-  ) {
-    this.#languages = modelLanguages(tokenizer, folder.generationConfig);
-    this.#preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
-    this.#describer = new Describer(programs, config, tokenizer, folder.generationConfig);
+  /** @throws {LingolensError} `config-invalid`, `option-unsupported` */
+  constructor({ engine, programs, tokenizer, ...parts }: CaptionerParts) {
+    this.engine = engine;
+    this.programs = programs;
+    this.tokenizer = tokenizer;
+    this.config = withDecoderStart(programs.config, parts.decoderStart);
+    this.#languages = modelLanguages(tokenizer, parts.generationConfig);
+    const { imageSize } = this.config.vision;
+    this.preprocessor = readPreprocessorConfig(parts.preprocessorConfig ?? {}, imageSize);
+    this.#prepare = picturePreparation(this.preprocessor, parts.loadPicture);
+    this.#describer = new Describer(programs, this.config, tokenizer, parts.generationConfig);
   }
 
   get languages(): readonly string[] {
@@ -211,9 +191,7 @@ class LoadedCaptioner implements Captioner {
       const { value, done: ended } = await batches.next();
       return ended
         ? undefined
-        : Promise.all(
-            (value as NamedPicture[]).map((one) => preparePicture(one, this.#preprocessor, resolved, signal)),
-          );
+        : Promise.all((value as NamedPicture[]).map((one) => this.#prepare(one, resolved, signal)));
     };
     upcoming = prepareNext() as Promise<PreparedPicture[]>;
     try {
@@ -253,12 +231,7 @@ class LoadedCaptioner implements Captioner {
     this.#checkOpen();
     const resolved = resolveCaptionOptions(options);
     const languages = resolveLanguages(resolved.lang, this.#languages);
-    const prepared = await preparePicture(
-      { name: "#1", source: image },
-      this.#preprocessor,
-      resolved,
-      signal,
-    );
+    const prepared = await this.#prepare({ name: "#1", source: image }, resolved, signal);
     if ("error" in prepared) throw prepared.error;
 
     const stop = new AbortController();
@@ -290,7 +263,8 @@ class LoadedCaptioner implements Captioner {
           });
       }
       const [captions] = await describing;
-      for (const [i, lang] of languages.entries()) yield { lang, text: captions![i]![0]!.text, done: true };
+      for (const [i, lang] of languages.entries())
+        yield { lang, text: captions![i]![0]!.text, done: true, captions: captions![i]! };
     } finally {
       stop.abort();
       await describing.catch(() => {});
@@ -338,12 +312,7 @@ class LoadedCaptioner implements Captioner {
       const [language] = resolveLanguages([lang], this.#languages);
       return this.tokenizer.encode(caption, language!, { maxLength: maxPositions });
     });
-    const prepared = await preparePicture(
-      { name: "#1", source: image },
-      this.#preprocessor,
-      { ignoreExif, allowPrivate },
-      signal,
-    );
+    const prepared = await this.#prepare({ name: "#1", source: image }, { ignoreExif, allowPrivate }, signal);
     if ("error" in prepared) throw prepared.error;
     const { pixelValues: _, ...batch } = makeBatch(
       [{ ...prepared, captions: labels }],

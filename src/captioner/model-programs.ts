@@ -1,7 +1,5 @@
-import { realpath } from "node:fs/promises";
-import { dirname, relative, sep } from "node:path";
 import { type CompiledProgram, compileProgram, type HostTensors } from "../engine/compile.js";
-import type { DType, Engine } from "../engine/engine.js";
+import type { Engine } from "../engine/engine.js";
 import type { Program, WeightLocation } from "../graph/index.js";
 import {
   attentionOutputs,
@@ -12,9 +10,7 @@ import {
   weightInputOutputs,
 } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
-import { SCALE_SUFFIX, SMOOTHING_SUFFIX } from "../weights/int8-weights.js";
-import type { ModelFolder } from "../weights/model-folder.js";
-import type { TensorLocation } from "../weights/safetensors.js";
+import { nextTurn } from "../pausable.js";
 
 const OUTPUTS = {
   encode: encodeOutputs,
@@ -33,39 +29,33 @@ const OFTEN_RUN: readonly ProgramName[] = ["encode", "decode"];
 /** Up to this many parameters they are for any program. */
 const SMALL_MODEL = 64e6;
 
-/** The programs of a model, compiled when first asked for, over weights that stay in their files. */
+/** A model's weights as its programs take them. */
+export interface ProgramWeights {
+  readonly config: CaptionerConfig;
+  /** Where weights lie. */
+  readonly locations: ReadonlyMap<string, WeightLocation>;
+  /** The folder that the locations count from, or the files' contents by name, for an engine without files. */
+  readonly externalData: string | ReadonlyMap<string, Uint8Array>;
+  /** Weights that had to be converted, fed at every run. */
+  readonly converted: HostTensors;
+  /** Names of the weights that are in int8. */
+  readonly int8: ReadonlySet<string>;
+  /** Number of parameters. */
+  readonly size: number;
+}
+
+/** The programs of a model, compiled when first asked for, over weights that stay where they are. */
 export class ModelPrograms {
   readonly #compiled = new Map<ProgramName, Promise<CompiledProgram>>();
 
-  private constructor(
+  constructor(
     private readonly engine: Engine,
-    private readonly folder: ModelFolder,
-    private readonly locations: ReadonlyMap<string, WeightLocation>,
-    /** The folder that the locations count from. */
-    private readonly externalDataFolder: string,
-    /** Weights that had to be converted, fed at every run. */
-    private readonly converted: HostTensors,
-    private readonly threads: number | undefined,
+    private readonly weights: ProgramWeights,
+    private readonly threads?: number,
   ) {}
 
-  static async open(engine: Engine, folder: ModelFolder, threads?: number): Promise<ModelPrograms> {
-    const locations = new Map<string, WeightLocation>();
-    const files = await realFiles(folder);
-    const externalDataFolder = commonFolder(folder.path, [...files.values()]);
-    const converted: Record<string, HostTensors[string]> = {};
-    const locate = (name: string, dtype: DType, { file, offset, length }: TensorLocation): void => {
-      const path = relative(externalDataFolder, files.get(file)!).replaceAll(sep, "/");
-      locations.set(name, { file: path, dtype, offset, byteLength: length });
-    };
-    for (const [name, { location, int8, shape, read }] of folder.weights) {
-      if (location) locate(name, "float32", location);
-      else if (int8) {
-        locate(name, "int8", int8.steps);
-        locate(name + SCALE_SUFFIX, "float32", int8.scale);
-        locate(name + SMOOTHING_SUFFIX, "float32", int8.smoothing);
-      } else converted[name] = { dtype: "float32", shape, data: await read() };
-    }
-    return new ModelPrograms(engine, folder, locations, externalDataFolder, converted, threads);
+  get config(): CaptionerConfig {
+    return this.weights.config;
   }
 
   get(name: ProgramName): Promise<CompiledProgram> {
@@ -78,24 +68,19 @@ export class ModelPrograms {
   }
 
   async #compile(name: ProgramName): Promise<CompiledProgram> {
-    await new Promise(setImmediate); // Whoever waits for the event loop goes first.
-    const int8 = [...this.folder.weights].flatMap(([weight, { int8 }]) => (int8 ? [weight] : []));
-    const outputs = OUTPUTS[name](this.folder.config, new Set(int8));
-    const size = [...this.folder.weights.values()].reduce(
-      (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
-      0,
-    );
+    await nextTurn(); // Whoever waits for the event loop goes first.
+    const { config, locations, externalData, converted, int8, size } = this.weights;
     const program = await compileProgram(
       this.engine,
-      { outputs },
+      { outputs: OUTPUTS[name](config, int8) },
       {
-        weights: this.locations,
-        externalDataFolder: this.externalDataFolder,
+        weights: locations,
+        externalData,
         prepack: size <= SMALL_MODEL || OFTEN_RUN.includes(name),
         ...(this.threads !== undefined && { threads: this.threads }),
       },
     );
-    return { ...program, run: (feeds, into) => program.run({ ...this.converted, ...feeds }, into) };
+    return { ...program, run: (feeds, into) => program.run({ ...converted, ...feeds }, into) };
   }
 
   async close(): Promise<void> {
@@ -104,24 +89,4 @@ export class ModelPrograms {
       programs.map((result) => (result.status === "fulfilled" ? result.value.close() : undefined)),
     );
   }
-}
-
-/**
- * Where the files with weights really are. In the hub's cache a model's folder holds links, and ONNX Runtime reads
- * nothing that is outside of the folder it is given.
- */
-async function realFiles({ weights }: ModelFolder): Promise<Map<string, string>> {
-  const files = new Set(
-    [...weights.values()].flatMap(({ location, int8 }) => {
-      return [...(location ? [location] : []), ...Object.values(int8 ?? {})].map(({ file }) => file);
-    }),
-  );
-  return new Map(await Promise.all([...files].map(async (file) => [file, await realpath(file)] as const)));
-}
-
-/** The deepest folder that holds all the files; `none` where there are no files. */
-function commonFolder(none: string, files: readonly string[]): string {
-  let folder = files[0] === undefined ? none : dirname(files[0]);
-  while (files.some((file) => relative(folder, file).startsWith(".."))) folder = dirname(folder);
-  return folder;
 }

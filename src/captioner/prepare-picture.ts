@@ -1,5 +1,6 @@
 import { LingolensError, throwIfCancelled } from "../errors.js";
-import { loadPicture, type PictureSource } from "../image/picture-source.js";
+import type { PictureSource } from "../image/picture-source.js";
+import type { RgbImage } from "../image/pixels.js";
 import { preprocessing } from "../image/preprocess.js";
 import type { PreprocessorConfig } from "../image/preprocessor-config.js";
 import { runInSlices } from "../pausable.js";
@@ -15,23 +16,37 @@ export type PreparedPicture =
   | { readonly name: string; readonly pixelValues: Float32Array }
   | { readonly name: string; readonly error: LingolensError };
 
+/** How the pixels of a picture are come by: on Node, in a browser. */
+export type LoadPicture = (
+  source: PictureSource,
+  options: PictureReading & { readonly signal?: AbortSignal },
+) => Promise<RgbImage>;
+
+type PictureReading = Pick<ResolvedCaptionOptions, "ignoreExif" | "allowPrivate">;
+
 /** Reads, decodes and preprocesses. What is wrong with the picture is returned; being cancelled is thrown. */
-export async function preparePicture(
+export type PreparePicture = (
   picture: NamedPicture,
-  preprocessor: PreprocessorConfig,
-  { ignoreExif, allowPrivate }: Pick<ResolvedCaptionOptions, "ignoreExif" | "allowPrivate">,
+  options: PictureReading,
   signal?: AbortSignal,
-): Promise<PreparedPicture> {
-  const { name } = picture;
-  if ("error" in picture) return picture;
-  try {
-    const options = { ignoreExif, fetch: { allowPrivate }, ...(signal && { signal }) };
-    const image = await loadPicture(picture.source, options);
-    const { data } = await runInSlices(preprocessing(image, preprocessor));
-    return { name, pixelValues: data };
-  } catch (error) {
-    throwIfCancelled(signal);
-    if (error instanceof LingolensError) return { name, error };
-    throw error;
-  }
+) => Promise<PreparedPicture>;
+
+export function picturePreparation(
+  preprocessor: PreprocessorConfig,
+  loadPicture: LoadPicture,
+): PreparePicture {
+  return async (picture, { ignoreExif, allowPrivate }, signal) => {
+    const { name } = picture;
+    if ("error" in picture) return picture;
+    try {
+      const options = { ignoreExif, allowPrivate, ...(signal && { signal }) };
+      const image = await loadPicture(picture.source, options);
+      const { data } = await runInSlices(preprocessing(image, preprocessor));
+      return { name, pixelValues: data };
+    } catch (error) {
+      throwIfCancelled(signal);
+      if (error instanceof LingolensError) return { name, error };
+      throw error;
+    }
+  };
 }

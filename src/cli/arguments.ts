@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
-import { type Captioner, loadCaptioner } from "../captioner/captioner.js";
+import type { Captioner } from "../captioner/captioner.js";
+import { loadCaptioner } from "../captioner/load-captioner.js";
 import { LingolensError } from "../errors.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";

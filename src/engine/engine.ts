@@ -19,8 +19,11 @@ export interface HostTensor {
 export interface EncodedProgram {
   /** ONNX ModelProto bytes. */
   readonly bytes: Uint8Array;
-  /** Folder in which the external data files named in the model lie; absent when it has none. */
-  readonly externalDataFolder?: string;
+  /**
+   * The folder in which the external data files that the model names lie, or their contents by name, for an engine
+   * without files; absent when it has none.
+   */
+  readonly externalData?: string | ReadonlyMap<string, Uint8Array>;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }

@@ -317,7 +317,7 @@ describe("weights in a file", () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   const options = (file: string, offset: number) => ({
-    externalDataFolder: folder,
+    externalData: folder,
     weights: new Map([["w", { file, dtype: "float32" as const, offset, byteLength: 16 }]]),
   });
 

@@ -76,7 +76,7 @@ function threadsOf({ threads = availableParallelism() }: CompileOptions): number
   throw new LingolensError("config-invalid", `threads: expected a whole number from 1; got ${threads}.`);
 }
 
-function sessionConfig({ externalDataFolder }: EncodedProgram, { prepack = true }: CompileOptions) {
+function sessionConfig({ externalData }: EncodedProgram, { prepack = true }: CompileOptions) {
   return {
     // Threads wait actively for as long as it takes to hand over the next product of a run, and not between runs.
     // Decoding gains 15 to 20 % over threads that sleep at once; threads that wait for longer gain no more, and make
@@ -84,8 +84,16 @@ function sessionConfig({ externalDataFolder }: EncodedProgram, { prepack = true 
     "session.intra_op.spin_duration_us": "50",
     "session.force_spinning_stop": "1",
     ...(!prepack && { "session.disable_prepacking": "1" }),
-    ...(externalDataFolder !== undefined && {
-      "session.model_external_initializers_file_folder_path": externalDataFolder,
+    ...(externalData !== undefined && {
+      "session.model_external_initializers_file_folder_path": folderOf(externalData),
     }),
   };
+}
+
+function folderOf(externalData: NonNullable<EncodedProgram["externalData"]>): string {
+  if (typeof externalData === "string") return externalData;
+  throw new LingolensError(
+    "option-unsupported",
+    "The native engine takes a program's external data from a folder; got its contents.",
+  );
 }

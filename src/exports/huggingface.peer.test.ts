@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { writeChangedModel } from "../../test/support/changed-model.js";
 import { temporaryFolder, writeTinyCaptioner } from "../../test/support/tiny-captioner.js";
-import { loadCaptioner } from "../captioner/captioner.js";
+import { loadCaptioner } from "../captioner/load-captioner.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { openModelFolder } from "../weights/model-folder.js";
 import { exportHuggingFace } from "./huggingface.js";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../test/support/tiny-captioner.js";
-import { loadCaptioner } from "../captioner/captioner.js";
+import { loadCaptioner } from "../captioner/load-captioner.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { openModelFolder } from "../weights/model-folder.js";
 import { exportOnnx, type OnnxOptions } from "./onnx.js";

@@ -2,7 +2,8 @@ import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder, writeTinyCaptioner } from "../../test/support/tiny-captioner.js";
-import { type Captioner, loadCaptioner } from "../captioner/captioner.js";
+import type { Captioner } from "../captioner/captioner.js";
+import { loadCaptioner } from "../captioner/load-captioner.js";
 import type { HostTensors } from "../engine/compile.js";
 import type { Engine, HostTensor } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
@@ -52,7 +53,7 @@ async function exported(name: string, options: OnnxOptions = {}): Promise<string
 async function open(out: string, name: string, program: Program) {
   const executable = await engine.compile({
     bytes: await readFile(join(out, "onnx", name)),
-    externalDataFolder: join(out, "onnx"),
+    externalData: join(out, "onnx"),
     inputs: [...programInputs(program).keys()],
     outputs: Object.keys(program.outputs),
   });

@@ -37,8 +37,8 @@ export interface EncodeOptions {
    * run. Default: none is listed.
    */
   readonly weights?: ReadonlyMap<string, WeightLocation>;
-  /** Folder of the weights' files; see `EncodedProgram`. */
-  readonly externalDataFolder?: string;
+  /** Where the weights' files are; see `EncodedProgram`. */
+  readonly externalData?: EncodedProgram["externalData"];
 }
 
 interface Named {
@@ -109,7 +109,7 @@ export function encodeProgram(program: Program, options: EncodeOptions = {}): En
     bytes: graph.finish(),
     inputs: inputNames,
     outputs: Object.keys(program.outputs),
-    ...(options.externalDataFolder !== undefined && { externalDataFolder: options.externalDataFolder }),
+    ...(options.externalData !== undefined && { externalData: options.externalData }),
   };
 }
 

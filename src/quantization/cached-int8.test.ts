@@ -2,7 +2,7 @@ import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { temporaryFolder, writeTinyCaptioner } from "../../test/support/tiny-captioner.js";
-import { loadCaptioner } from "../captioner/captioner.js";
+import { loadCaptioner } from "../captioner/load-captioner.js";
 import { renderScene } from "../data/scenes/render.js";
 import { sceneAt } from "../data/scenes/scene.js";
 import { openSafetensors, readTensor, writeSafetensors } from "../weights/safetensors.js";

@@ -1,0 +1,60 @@
+import { createNativeEngine } from "../engine/native.js";
+import { LingolensError } from "../errors.js";
+import { loadPicture } from "../image/picture-source.js";
+import { int8Model, isInt8 } from "../quantization/cached-int8.js";
+import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
+import { bundledModelFolder } from "../weights/bundled-model.js";
+import { resolveModel } from "../weights/hub/resolve-model.js";
+import type { HubOptions } from "../weights/hub/snapshot.js";
+import { openModelFolder } from "../weights/model-folder.js";
+import { type Captioner, LoadedCaptioner } from "./captioner.js";
+import { folderWeights } from "./folder-weights.js";
+import { ModelPrograms } from "./model-programs.js";
+
+/** What the model is and, where it is of the Hugging Face hub, how it is fetched. */
+export interface LoadOptions extends HubOptions {
+  /**
+   * A model folder; `owner/name[@revision]` of the Hugging Face hub; or "original", the published photo model.
+   * Default: the model that comes with lingolens, which knows drawn scenes only.
+   */
+  readonly model?: string;
+  /** Threads of the engine. Default: the processors that this process may use. */
+  readonly threads?: number;
+  /** The token that captions start from. Default: the model's. */
+  readonly decoderStart?: number;
+  /** Numbers to compute with: a model in float32 is rounded to int8 once, into the cache. Default: as it is stored. */
+  readonly dtype?: "fp32" | "int8";
+}
+
+/**
+ * Loads a model, which is downloaded first if it is of the hub and not in the cache, and converted, once, if its weights
+ * cannot be used as they are (docs/model-folder.md); `onProgress` is told of both.
+ * @throws {LingolensError} `file-not-found`, `fetch-failed`, `cancelled`, `option-unsupported`, `config-invalid`,
+ * `checkpoint-damaged`, `checkpoint-mismatch`, `tokenizer-damaged`, `engine-unavailable`
+ */
+export async function loadCaptioner(options: LoadOptions = {}): Promise<Captioner> {
+  const { model, dtype } = options;
+  const path = model === undefined ? bundledModelFolder : await resolveModel(model, options);
+  const stored = await openModelFolder(path, options);
+  if (dtype === "fp32" && isInt8(stored))
+    throw new LingolensError(
+      "option-unsupported",
+      `${path}: the weights are in int8, and are not computed with as fp32. Leave dtype out, or take the model that ` +
+        "they were made of.",
+    );
+  const engine = await createNativeEngine();
+  const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
+  const tokenizer = await loadTokenizerFolder(folder.path);
+  const programs = new ModelPrograms(engine, await folderWeights(folder), options.threads);
+  const { generationConfig, preprocessorConfig } = folder;
+  return new LoadedCaptioner({
+    engine,
+    programs,
+    tokenizer,
+    generationConfig,
+    preprocessorConfig,
+    decoderStart: options.decoderStart,
+    loadPicture: (source, { allowPrivate, ...rest }) =>
+      loadPicture(source, { ...rest, fetch: { allowPrivate } }),
+  });
+}
