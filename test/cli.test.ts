@@ -125,6 +125,24 @@ describe("score", () => {
     expect(right.tokens).toEqual(jsonLines(tokenized)[0].tokens);
   });
 
+  it("of a dataset scores all captions in the model's languages", async () => {
+    const lines = jsonLines(await readFile(join(cwd, "scenes/captions.jsonl"), "utf8")).slice(0, 2);
+    const split = {
+      ...lines[0],
+      captions: { en: [lines[0].captions.en[0], "no"], fil: ["isa"] },
+      split: "val",
+    };
+    const list = [split, lines[1]].map((line) => JSON.stringify(line)).join("\n");
+    await writeFile(join(cwd, "scenes/splits.jsonl"), list);
+    const args = ["score", "--data", "scenes/splits.jsonl", "--split", "val", "--json"];
+    const scored = jsonLines(await output(args, { cwd }));
+    expect(scored).toMatchObject([
+      { image: split.image, lang: "en_XX", caption: split.captions.en[0], nll: expect.any(Number) },
+      { image: split.image, lang: "en_XX", caption: "no", nll: expect.any(Number) },
+    ]);
+    expect(scored[0].nll).toBeLessThan(scored[1].nll);
+  });
+
   it("names the line of a file that is none of the kind", async () => {
     await writeFile(
       join(cwd, "bad.jsonl"),
