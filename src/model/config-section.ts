@@ -51,6 +51,17 @@ export class ConfigSection {
     this.fail(key, "true or false");
   }
 
+  /** A list of lists of ids, such as `bad_words_ids`. */
+  idLists(key: string, last: number): number[][] {
+    const value = this.value(key);
+    const isId = (id: unknown) => typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= last;
+    const fits =
+      Array.isArray(value) &&
+      value.every((list) => Array.isArray(list) && list.length > 0 && list.every(isId));
+    if (fits) return value;
+    this.fail(key, `lists of ids from 0 to ${last}`);
+  }
+
   choice<T extends string>(key: string, choices: readonly T[], { fallback }: Optional<T> = {}): T {
     const value = this.value(key) ?? fallback;
     const choice = choices.find((candidate) => candidate === value);

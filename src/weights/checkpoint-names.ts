@@ -60,6 +60,17 @@ export function mbartParameter(tensorName: string): string | undefined {
   return MBART_ENCODER.test(tensorName) ? undefined : respell(tensorName, MBART);
 }
 
+const MARIAN: Spellings = [
+  // Copies of the one embedding, and of the one table of sines, which newer versions of transformers do not store.
+  [/^(model\.(encoder|decoder)\.embed_tokens|lm_head)\.weight$/, "model.shared.weight"],
+  [/^model\.(encoder|decoder)\.embed_positions\.weight$/, "model.embed_positions.weight"],
+];
+
+/** Hugging Face's MarianMTModel. */
+export function marianParameter(tensorName: string): string | undefined {
+  return respell(tensorName, MARIAN);
+}
+
 /** Flax's word for a weight: of a dense or convolution layer, of a norm, of an embedding. */
 const FLAX_WEIGHT = /(?<=^|\.)(kernel|scale|embedding)$/;
 

@@ -93,11 +93,11 @@ export async function openModelFolder(path: string, options: ConversionOptions =
     tokenizerFiles: new Map(
       TOKENIZER_FILES.filter((name) => files.includes(name)).map((name) => [name, join(path, name)]),
     ),
-    weights: await findWeights(path, checkpoint, config, options),
+    weights: await findWeights(path, checkpoint, layoutOf(config), options),
   };
 }
 
-async function listFolder(path: string): Promise<string[]> {
+export async function listFolder(path: string): Promise<string[]> {
   try {
     return await readdir(path);
   } catch (cause) {
@@ -111,20 +111,41 @@ async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-async function findWeights(
+/** How checkpoints of a kind of model hold its parameters. */
+export interface CheckpointLayout {
+  /** The parameter that a tensor holds; see checkpoint-names.ts. */
+  readonly parameterOf: (tensorName: string) => string | undefined;
+  /** What checkpoints with these tensors leave out because it changes nothing, or can be computed. */
+  readonly implied: (tensorNames: Iterable<string>) => readonly [string, ParameterSource][];
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+}
+
+function layoutOf(config: CaptionerConfig): CheckpointLayout {
+  return {
+    parameterOf: captionerParameter,
+    implied: (tensorNames) => impliedParameters(tensorNames, config),
+    shapes: parameterShapes(config),
+  };
+}
+
+/**
+ * Every parameter of a layout's shapes, by its name.
+ * @throws {LingolensError} as `openModelFolder`
+ */
+export async function findWeights(
   path: string,
   { format, open }: CheckpointFiles,
-  config: CaptionerConfig,
+  { parameterOf, implied, shapes: expected }: CheckpointLayout,
   options: ConversionOptions,
 ): Promise<Map<string, Weight>> {
   const { tensors, files } = await open();
   const { int8, others } = separateInt8(path, tensors);
-  const parameters: Map<string, ParameterSource> = await parameterTensors(path, others, captionerParameter);
-  for (const [name, made] of impliedParameters(tensors.keys(), config)) {
+  const parameters: Map<string, ParameterSource> = await parameterTensors(path, others, parameterOf);
+  for (const [name, made] of implied(tensors.keys())) {
     if (!parameters.has(name)) parameters.set(name, made);
   }
   const shapes = new Map([...parameters, ...int8].map(([name, { shape }]) => [name, shape]));
-  checkParameters(shapes, parameterShapes(config), path);
+  checkParameters(shapes, expected, path);
 
   const rounded = [...int8].map(([name, { shape, locations, read }]): [string, Weight] => {
     return [name, { shape, int8: locations, read }];

@@ -1,6 +1,7 @@
-/** The parameters of the captioner and their shapes, by the names of the original's PyTorch checkpoint. */
+/** The parameters of the captioner and of MarianMT, and their shapes, by the names of the original's PyTorch checkpoint. */
 import { LingolensError } from "../errors.js";
 import type { CaptionerConfig, DecoderConfig, VisionConfig } from "../model/config.js";
+import type { MarianConfig } from "../model/marian-config.js";
 
 export type ParameterShapes = ReadonlyMap<string, readonly number[]>;
 
@@ -47,14 +48,45 @@ function decoderShapes(prefix: string, config: DecoderConfig): Entry[] {
     ...norm(`${prefix}.layernorm_embedding`, hiddenSize),
     ...norm(`${prefix}.layer_norm`, hiddenSize),
     ...layers(`${prefix}.layers`, config.layers, (layer) => [
-      ...attention(`${layer}.self_attn`, hiddenSize),
-      ...norm(`${layer}.self_attn_layer_norm`, hiddenSize),
-      ...attention(`${layer}.encoder_attn`, hiddenSize),
-      ...norm(`${layer}.encoder_attn_layer_norm`, hiddenSize),
-      ...linear(`${layer}.fc1`, ffnDim, hiddenSize),
-      ...linear(`${layer}.fc2`, hiddenSize, ffnDim),
-      ...norm(`${layer}.final_layer_norm`, hiddenSize),
+      ...selfAttentionShapes(layer, hiddenSize),
+      ...crossAttentionShapes(layer, hiddenSize),
+      ...feedForwardShapes(layer, hiddenSize, ffnDim),
     ]),
+  ];
+}
+
+/** Those of MarianMT; the one table of positions is a parameter that checkpoints may leave out. */
+export function marianParameterShapes(config: MarianConfig): Map<string, readonly number[]> {
+  const { hiddenSize, vocabularySize, maxPositions, encoder, decoder } = config;
+  return new Map([
+    ["final_logits_bias", [1, vocabularySize]],
+    ["model.shared.weight", [vocabularySize, hiddenSize]],
+    ["model.embed_positions.weight", [maxPositions, hiddenSize]],
+    ...layers("model.encoder.layers", encoder.layers, (layer) => [
+      ...selfAttentionShapes(layer, hiddenSize),
+      ...feedForwardShapes(layer, hiddenSize, encoder.ffnDim),
+    ]),
+    ...layers("model.decoder.layers", decoder.layers, (layer) => [
+      ...selfAttentionShapes(layer, hiddenSize),
+      ...crossAttentionShapes(layer, hiddenSize),
+      ...feedForwardShapes(layer, hiddenSize, decoder.ffnDim),
+    ]),
+  ]);
+}
+
+function selfAttentionShapes(layer: string, size: number): Entry[] {
+  return [...attention(`${layer}.self_attn`, size), ...norm(`${layer}.self_attn_layer_norm`, size)];
+}
+
+function crossAttentionShapes(layer: string, size: number): Entry[] {
+  return [...attention(`${layer}.encoder_attn`, size), ...norm(`${layer}.encoder_attn_layer_norm`, size)];
+}
+
+function feedForwardShapes(layer: string, size: number, ffnDim: number): Entry[] {
+  return [
+    ...linear(`${layer}.fc1`, ffnDim, size),
+    ...linear(`${layer}.fc2`, size, ffnDim),
+    ...norm(`${layer}.final_layer_norm`, size),
   ];
 }
 
