@@ -3,7 +3,7 @@
  * own network: every address is checked as the connection to it is opened, so that neither a redirect nor a name
  * that resolves anew leads elsewhere.
  */
-import { lookup } from "node:dns";
+import { type LookupAddress, lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { pipeline, type Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
@@ -20,7 +20,8 @@ export type FetchFailure =
   | "address-refused"
   | "too-large"
   | "redirects"
-  | "bad-url";
+  | "bad-url"
+  | "opted-out";
 
 /** A failed fetch: code `address-refused` for a refused address, else `fetch-failed`. */
 export class FetchError extends LingolensError {
@@ -45,14 +46,49 @@ export interface FetchOptions {
   /** Default "lingolens". */
   readonly userAgent?: string;
   readonly signal?: AbortSignal;
+  /** Whose connections are used. Default: one agent for the whole process. */
+  readonly agent?: FetchAgent;
+  /** Sees the headers of a good answer before its body is read. What it throws ends the fetch. */
+  readonly inspect?: (headers: Headers) => void;
+  /** Is told of bytes about to be kept, and may have the fetch wait until there is room for them. */
+  readonly reserve?: (bytes: number, signal: AbortSignal) => Promise<void> | undefined;
 }
+
+/** Names in lower case. */
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export interface Fetched {
   /** Where the answer came from in the end. */
   readonly url: string;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers: Headers;
   readonly bytes: Uint8Array;
+}
+
+export interface FetchAgentOptions {
+  /** Resolves names; what it finds is checked all the same. Default: the system's. */
+  readonly lookup?: LookupFunction;
+  /** Seconds to open a connection in. Default 10. */
+  readonly connectTimeout?: number;
+}
+
+/** Connections, kept open for the next request to the same host: some to public addresses only, some to any. */
+export class FetchAgent {
+  readonly #guarded: Agent;
+  readonly #open: Agent;
+
+  constructor({ lookup = systemLookup, connectTimeout = 10 }: FetchAgentOptions = {}) {
+    const timeout = connectTimeout * 1000;
+    this.#guarded = new Agent({ connect: { lookup: publicOnly(lookup), timeout } });
+    this.#open = new Agent({ connect: { lookup, timeout } });
+  }
+
+  dispatcher(allowPrivate: boolean): Dispatcher {
+    return allowPrivate ? this.#open : this.#guarded;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#guarded.destroy(), this.#open.destroy()]);
+  }
 }
 
 /**
@@ -62,35 +98,44 @@ export interface Fetched {
 export async function guardedFetch(url: string, options: FetchOptions = {}): Promise<Fetched> {
   throwIfCancelled(options.signal);
   const deadline = options.deadline ?? 30;
-  const timeout = AbortSignal.timeout(deadline * 1000);
-  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
+  // A timer and a listener of our own: signals put together by AbortSignal.any outlive millions of fetches.
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, deadline * 1000);
+  options.signal?.addEventListener("abort", abort);
   try {
-    return await followRedirects(url, options, signal);
+    return await followRedirects(url, options, controller.signal);
   } catch (error) {
     throwIfCancelled(options.signal);
-    if (timeout.aborted) {
+    if (controller.signal.aborted) {
       throw new FetchError("timeout", `${shorten(url)} did not answer in full within ${deadline} s.`, {
         cause: error,
       });
     }
     throw error instanceof FetchError ? error : connectionError(url, error);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", abort);
   }
 }
 
 async function followRedirects(url: string, options: FetchOptions, signal: AbortSignal): Promise<Fetched> {
   const maxRedirects = options.maxRedirects ?? 5;
   const maxBytes = options.maxBytes ?? 64 * 2 ** 20;
+  const allowPrivate = options.allowPrivate ?? false;
+  const dispatcher = (options.agent ?? sharedAgent).dispatcher(allowPrivate);
   let target = parseUrl(url);
   for (let redirects = 0; ; redirects++) {
-    if (!options.allowPrivate) refusePrivateLiteral(target);
+    if (!allowPrivate) refusePrivateLiteral(target);
     const answer = await request(target, {
-      dispatcher: options.allowPrivate ? openAgent : guardedAgent,
+      dispatcher,
       headers: { accept: "image/*,*/*;q=0.8", "user-agent": options.userAgent ?? "lingolens" },
       signal,
     });
     const location = headerOf(answer, "location");
     if (!isRedirect(answer.statusCode) || location === undefined) {
-      return { url: target.href, headers: answer.headers, bytes: await readBody(target, answer, maxBytes) };
+      const bytes = await readBody(target, answer, maxBytes, options, signal);
+      return { url: target.href, headers: answer.headers, bytes };
     }
     discard(answer);
     if (redirects === maxRedirects) {
@@ -123,16 +168,19 @@ function refusePrivateLiteral(url: URL): void {
 }
 
 /** Resolves a name for a connection about to be opened, which then goes to the very addresses checked here. */
-const publicLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, "");
-    const allowed = addresses.filter(({ address }) => isPublicAddress(address));
-    const [first] = allowed;
-    if (!first) return callback(refusal(hostname, addresses.map(({ address }) => address).join(", ")), "");
-    if (options.all) return callback(null, allowed);
-    callback(null, first.address, first.family);
-  });
-};
+function publicOnly(lookup: LookupFunction): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, found) => {
+      if (error) return callback(error, "");
+      const addresses = found as LookupAddress[];
+      const allowed = addresses.filter(({ address }) => isPublicAddress(address));
+      const [first] = allowed;
+      if (!first) return callback(refusal(hostname, addresses.map(({ address }) => address).join(", ")), "");
+      if (options.all) return callback(null, allowed);
+      callback(null, first.address, first.family);
+    });
+  };
+}
 
 function refusal(host: string, addresses: string): FetchError {
   return new FetchError(
@@ -142,10 +190,15 @@ function refusal(host: string, addresses: string): FetchError {
   );
 }
 
-const guardedAgent = new Agent({ connect: { lookup: publicLookup } });
-const openAgent = new Agent();
+const sharedAgent = new FetchAgent();
 
-async function readBody(url: URL, answer: Dispatcher.ResponseData, maxBytes: number): Promise<Uint8Array> {
+async function readBody(
+  url: URL,
+  answer: Dispatcher.ResponseData,
+  maxBytes: number,
+  { inspect, reserve }: Pick<FetchOptions, "inspect" | "reserve">,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   try {
     if (answer.statusCode < 200 || answer.statusCode > 299) {
       throw new FetchError(
@@ -153,6 +206,7 @@ async function readBody(url: URL, answer: Dispatcher.ResponseData, maxBytes: num
         `${shorten(url.href)} answered with HTTP ${answer.statusCode}.`,
       );
     }
+    inspect?.(answer.headers);
     const tooLarge = () =>
       new FetchError(
         "too-large",
@@ -164,6 +218,8 @@ async function readBody(url: URL, answer: Dispatcher.ResponseData, maxBytes: num
     for await (const chunk of decompressed(answer)) {
       size += chunk.length;
       if (size > maxBytes) throw tooLarge();
+      const wait = reserve?.(chunk.length, signal);
+      if (wait) await wait;
       chunks.push(chunk);
     }
     return Buffer.concat(chunks, size);
