@@ -2,15 +2,20 @@ import { realpath } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
 import type { HostTensors } from "../engine/compile.js";
 import type { DType } from "../engine/engine.js";
+import type { ProgramWeights } from "../engine/programs.js";
 import type { WeightLocation } from "../graph/index.js";
 import { SCALE_SUFFIX, SMOOTHING_SUFFIX } from "../weights/int8-weights.js";
 import type { ModelFolder } from "../weights/model-folder.js";
 import type { TensorLocation } from "../weights/safetensors.js";
 import { elementCount } from "../weights/stored-tensor.js";
-import type { ProgramWeights } from "./model-programs.js";
+
+/** A model's folder, of whatever kind of model. */
+interface WeightsFolder<Config> extends Pick<ModelFolder, "path" | "weights"> {
+  readonly config: Config;
+}
 
 /** The weights of a model folder, which stay in their files but for those that have to be converted. */
-export async function folderWeights(folder: ModelFolder): Promise<ProgramWeights> {
+export async function folderWeights<Config>(folder: WeightsFolder<Config>): Promise<ProgramWeights<Config>> {
   const locations = new Map<string, WeightLocation>();
   const files = await realFiles(folder);
   const externalData = commonFolder(folder.path, [...files.values()]);
@@ -37,7 +42,7 @@ export async function folderWeights(folder: ModelFolder): Promise<ProgramWeights
  * Where the files with weights really are. In the hub's cache a model's folder holds links, and ONNX Runtime reads
  * nothing that is outside of the folder it is given.
  */
-async function realFiles({ weights }: ModelFolder): Promise<Map<string, string>> {
+async function realFiles({ weights }: Pick<ModelFolder, "weights">): Promise<Map<string, string>> {
   const files = new Set(
     [...weights.values()].flatMap(({ location, int8 }) => {
       return [...(location ? [location] : []), ...Object.values(int8 ?? {})].map(({ file }) => file);
