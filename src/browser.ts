@@ -1,7 +1,19 @@
 /**
- * What of lingolens runs in browsers so far: tokenizers, pictures to pixel values, languages. Nothing here imports
- * Node. Captioning itself needs the browser's engine, which is not there yet.
+ * lingolens in browsers: the same captions, from the same graphs, on onnxruntime-web. Nothing here imports Node.
+ * `onnxruntime-web` is to be installed beside lingolens.
  */
+export { type BrowserLoadOptions, loadCaptioner } from "./browser/load-captioner.js";
+export type {
+  CallOptions,
+  Caption,
+  Captioner,
+  CaptionResult,
+  CaptionScore,
+  GivenCaption,
+  NamedPicture,
+  StreamedCaption,
+} from "./captioner/captioner.js";
+export type { CaptionOptions } from "./captioner/options.js";
 export { type ErrorCode, LingolensError } from "./errors.js";
 export { type RgbaImage, type RgbImage, rgbFromPixels } from "./image/pixels.js";
 export { type PixelValues, preprocess } from "./image/preprocess.js";

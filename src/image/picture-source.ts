@@ -5,8 +5,11 @@ import { LingolensError, throwIfCancelled } from "../errors.js";
 import { type DecodeOptions, decodeImage } from "./decode.js";
 import { type RgbaImage, type RgbImage, rgbFromPixels } from "./pixels.js";
 
-/** What a caller may give for a picture: a path, an http(s) URL, the bytes of a file, or pixels such as `ImageData`. */
-export type PictureSource = string | Uint8Array | RgbaImage | RgbImage;
+/**
+ * What a caller may give for a picture: a path, an http(s) URL, the bytes of a file, a `Blob` of them, or pixels such
+ * as `ImageData`.
+ */
+export type PictureSource = string | Uint8Array | Blob | RgbaImage | RgbImage;
 
 export interface PictureOptions extends DecodeOptions {
   /** Limits of fetching a URL. Default: those of `guardedFetch`. */
@@ -31,6 +34,7 @@ export async function loadPicture(source: PictureSource, options: PictureOptions
       : await readPictureFile(source);
     return decodeImage(bytes, { name: source, ...options });
   }
+  if (source instanceof Blob) return decodeImage(await readLimited(source.stream(), "The picture"), options);
   return source instanceof Uint8Array ? decodeImage(source, options) : rgbFromPixels(source);
 }
 
