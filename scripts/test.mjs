@@ -5,9 +5,11 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { buildIfChanged, installPackages, requireNode, root } from "./prepare.mjs";
+import { installSystemPackages } from "./system-packages.mjs";
 
 requireNode();
 installPackages();
+installSystemPackages();
 // Tests of the command line run the built one. The others say more than a failed build does, so they run anyway.
 const built = buildIfChanged();
 
