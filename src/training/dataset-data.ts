@@ -3,7 +3,7 @@ import { LingolensError } from "../errors.js";
 import type { CaptionedPicture } from "./batch.js";
 import type { TrainingData } from "./data.js";
 import { type DatasetIndex, indexDataset, splitOff } from "./dataset-index.js";
-import { LanguageMix } from "./language-mix.js";
+import { type ChosenCaption, LanguageMix } from "./language-mix.js";
 import { type OrderedBatch, PictureOrder } from "./picture-order.js";
 import type { Sample } from "./sample.js";
 import type { SamplePool } from "./sample-pool.js";
@@ -52,7 +52,11 @@ export async function datasetData(options: DatasetDataOptions): Promise<Training
   const order = new PictureOrder(rest, {
     seed,
     batchSize,
-    lengthOf: (entry, epoch) => lengthIn(mix, entry, epoch),
+    lengthsOf: (entries, epoch) =>
+      lengthsOf(
+        entries.map((entry) => mix.choose(entry, epoch)),
+        pool,
+      ),
   });
   const skipped = new SkippedPictures(options.skipLimit, options.onWarning);
 
@@ -144,8 +148,14 @@ function locationOf({ image, imagePath, range }: DatasetEntry) {
   return { image, imagePath, ...(range && { range }) };
 }
 
-/** Number of captions first, then the longest one's letters: what a batch's rectangle is made of. */
-function lengthIn(mix: LanguageMix, entry: DatasetEntry, epoch: number): number {
-  const captions = mix.choose(entry, epoch);
-  return captions.length * 1e6 + Math.max(...captions.map(({ text }) => text.length));
+/** Pictures whose captions a thread is given at a time. */
+const MEASURED_AT_ONCE = 128;
+
+/** Number of captions first, then the longest one's tokens: what a batch's rectangle is made of. */
+async function lengthsOf(chosen: readonly ChosenCaption[][], pool: SamplePool): Promise<number[]> {
+  const parts: Promise<number[]>[] = [];
+  for (let start = 0; start < chosen.length; start += MEASURED_AT_ONCE)
+    parts.push(pool.longest(chosen.slice(start, start + MEASURED_AT_ONCE)));
+  const longest = (await Promise.all(parts)).flat();
+  return longest.map((tokens, i) => chosen[i]!.length * 1e6 + tokens);
 }

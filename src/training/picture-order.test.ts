@@ -44,7 +44,10 @@ interface Settings {
 async function orderOf({ sizes, ...options }: Settings) {
   const source = dataset(sizes);
   const index = await indexDataset(source, () => true);
-  const order = new PictureOrder(index, { ...options, lengthOf: ({ captions }) => captions.en![0]!.length });
+  const order = new PictureOrder(index, {
+    ...options,
+    lengthsOf: async (entries) => entries.map(({ captions }) => captions.en![0]!.length),
+  });
   return { source, order, batch: async (step: number) => names(await order.batch(step)) };
 }
 
@@ -169,7 +172,11 @@ describe("splitOff", () => {
           expect(last.map(({ image }) => image)).toEqual(all.slice(all.length - count));
           expect(rest.count).toBe(all.length - count);
           if (rest.count === 0) return;
-          const order = new PictureOrder(rest, { seed: 1, batchSize: 1, lengthOf: () => 0 });
+          const order = new PictureOrder(rest, {
+            seed: 1,
+            batchSize: 1,
+            lengthsOf: async (entries) => entries.map(() => 0),
+          });
           const seen = [];
           for (let step = 0; step < rest.count; step++) seen.push(...names(await order.batch(step)));
           expect(seen.sort()).toEqual(all.slice(0, all.length - count).sort());

@@ -10,8 +10,8 @@ const SORTED_BATCHES = 16;
 export interface PictureOrderOptions {
   readonly seed: number;
   readonly batchSize: number;
-  /** What batches are made alike by: the length of the captions that `epoch` learns of a picture. */
-  readonly lengthOf: (entry: DatasetEntry, epoch: number) => number;
+  /** What batches are made alike by: the lengths of the captions that `epoch` learns of pictures. */
+  readonly lengthsOf: (entries: readonly DatasetEntry[], epoch: number) => Promise<readonly number[]>;
   /** Default 8192. */
   readonly windowPictures?: number;
 }
@@ -128,7 +128,7 @@ export class PictureOrder {
   }
 
   async #readWindow(epoch: number, window: number): Promise<DatasetEntry[][]> {
-    const { seed, batchSize, lengthOf } = this.options;
+    const { seed, batchSize, lengthsOf } = this.options;
     const { blocks, keep } = this.index;
     const entries: DatasetEntry[] = [];
     const { blocks: own, batches } = this.#windowsOf(epoch)[window]!;
@@ -137,15 +137,14 @@ export class PictureOrder {
     const windowSeed = mixSeeds(seed, epoch, window);
     shuffle(entries, windowSeed);
     const filled = Array.from({ length: batches * batchSize }, (_, i) => entries[i % entries.length]!);
+    const lengths = await lengthsOf(filled, epoch);
+    const measured = filled.map((entry, i) => ({ entry, length: lengths[i]! }));
     const stretch = SORTED_BATCHES * batchSize;
     const dealt: DatasetEntry[][] = [];
-    for (let start = 0; start < filled.length; start += stretch) {
-      const measured = filled
-        .slice(start, start + stretch)
-        .map((entry) => ({ entry, length: lengthOf(entry, epoch) }))
-        .sort((a, b) => a.length - b.length);
-      for (let i = 0; i < measured.length; i += batchSize)
-        dealt.push(measured.slice(i, i + batchSize).map(({ entry }) => entry));
+    for (let start = 0; start < measured.length; start += stretch) {
+      const sorted = measured.slice(start, start + stretch).sort((a, b) => a.length - b.length);
+      for (let i = 0; i < sorted.length; i += batchSize)
+        dealt.push(sorted.slice(i, i + batchSize).map(({ entry }) => entry));
     }
     return shuffle(dealt, windowSeed + 1);
   }

@@ -2,15 +2,22 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, LingolensError } from "../errors.js";
 import type { CaptionedPicture } from "./batch.js";
+import type { ChosenCaption } from "./language-mix.js";
 import { type Sample, SampleMaker, type SampleMakerOptions } from "./sample.js";
 
-/** What a thread answers: the sample, or what is wrong with it. */
+/** What a thread is asked for. */
+export type SampleTask =
+  | { readonly sample: Sample }
+  | { readonly lists: readonly (readonly ChosenCaption[])[] };
+
+/** What a thread answers: the result, or what is wrong. */
 export type SampleAnswer =
-  | { readonly id: number; readonly made: CaptionedPicture }
-  | { readonly id: number; readonly message: string; readonly code?: ErrorCode };
+  | { readonly result: CaptionedPicture | number[] }
+  | { readonly message: string; readonly code?: ErrorCode };
 
 interface Waiting {
-  readonly resolve: (made: CaptionedPicture) => void;
+  // Which of the results it is follows from what was asked for.
+  readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -18,6 +25,8 @@ interface Waiting {
 export interface SamplePool {
   /** @throws {LingolensError} what `SampleMaker.make` throws, and `handle-closed` */
   make(sample: Sample): Promise<CaptionedPicture>;
+  /** Of each list of captions, the tokens of the longest. */
+  longest(lists: readonly (readonly ChosenCaption[])[]): Promise<number[]>;
   close(): Promise<void>;
 }
 
@@ -32,7 +41,11 @@ export function createSamplePool(
   // Threads run what was built; from the sources, as in tests, samples are made here.
   if (import.meta.url.endsWith(".ts") || threads === 0) {
     const maker = new SampleMaker(options);
-    return { make: (sample) => maker.make(sample), close: async () => {} };
+    return {
+      make: (sample) => maker.make(sample),
+      longest: async (lists) => maker.longest(lists),
+      close: async () => {},
+    };
   }
   return new ThreadedPool(options, threads);
 }
@@ -46,7 +59,7 @@ class ThreadedPool implements SamplePool {
   constructor(options: SampleMakerOptions, threads: number) {
     this.#threads = Array.from({ length: threads }, () => {
       const thread = new Worker(new URL("./sample-worker.js", import.meta.url), { workerData: options });
-      thread.on("message", (answer: SampleAnswer) => this.#receive(answer));
+      thread.on("message", (answer: SampleAnswer & { id: number }) => this.#receive(answer));
       thread.on("error", (error) => this.#fail(error));
       thread.on("exit", () =>
         this.#fail(new LingolensError("handle-closed", "The data's threads have ended.")),
@@ -58,25 +71,30 @@ class ThreadedPool implements SamplePool {
   }
 
   make(sample: Sample): Promise<CaptionedPicture> {
+    return this.#ask({ sample });
+  }
+
+  longest(lists: readonly (readonly ChosenCaption[])[]): Promise<number[]> {
+    return this.#ask({ lists });
+  }
+
+  #ask<Result>(task: SampleTask): Promise<Result> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#next++;
-    return new Promise((resolve, reject) => {
+    return new Promise<Result>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
       const thread = this.#threads[id % this.#threads.length]!;
       thread.ref();
-      thread.postMessage({ id, sample });
+      thread.postMessage({ id, ...task });
     });
   }
 
-  #receive(answer: SampleAnswer): void {
-    const waiting = this.#waiting.get(answer.id)!;
+  #receive(answer: SampleAnswer & { readonly id: number }): void {
+    const { resolve, reject } = this.#waiting.get(answer.id)!;
     this.#waiting.delete(answer.id);
     if (this.#waiting.size === 0) for (const thread of this.#threads) thread.unref();
-    if ("made" in answer) waiting.resolve(answer.made);
-    else
-      waiting.reject(
-        answer.code ? new LingolensError(answer.code, answer.message) : new Error(answer.message),
-      );
+    if ("result" in answer) resolve(answer.result as never);
+    else reject(answer.code ? new LingolensError(answer.code, answer.message) : new Error(answer.message));
   }
 
   #fail(error: Error): void {

@@ -56,8 +56,17 @@ export class SampleMaker {
     const { image, captions } = "scene" in sample ? drawScene(sample) : await readPicture(sample);
     return {
       pixelValues: preprocess(image, this.options.preprocessor).data,
-      captions: captions.map(({ language, text }) => (text ? this.#tokenizer.encode(text, language) : [])),
+      captions: captions.map((caption) => this.#encode(caption)),
     };
+  }
+
+  /** Of each list of captions, the tokens of the longest. */
+  longest(lists: readonly (readonly ChosenCaption[])[]): number[] {
+    return lists.map((captions) => Math.max(0, ...captions.map((caption) => this.#encode(caption).length)));
+  }
+
+  #encode({ language, text }: ChosenCaption): number[] {
+    return text === "" ? [] : this.#tokenizer.encode(text, language);
   }
 }
 
