@@ -16,10 +16,10 @@ import { renderScene } from "../dist/data/scenes/render.js";
 import { sceneAt } from "../dist/data/scenes/scene.js";
 import { createNativeEngine } from "../dist/engine/native.js";
 import { readPreprocessorConfig } from "../dist/image/preprocessor-config.js";
-import { createAdamWState } from "../dist/training/adamw.js";
+import { noProgress } from "../dist/training/checkpoint.js";
 import { datasetData } from "../dist/training/dataset-data.js";
 import { LanguageMix } from "../dist/training/language-mix.js";
-import { allocateFlat, fillFlat } from "../dist/training/parameters.js";
+import { allocateTraining, fillTensor } from "../dist/training/parameters.js";
 import { resolveRecipe } from "../dist/training/recipe.js";
 import { SampleMaker } from "../dist/training/sample.js";
 import { createSamplePool } from "../dist/training/sample-pool.js";
@@ -120,16 +120,9 @@ async function training(path, folder, makerOptions) {
   );
   const data = await datasetData({ ...shared, ...source, pool, onWarning: console.error });
   const shapes = parameterShapes(folder.config);
-  const parameters = allocateFlat(shapes);
-  const weights = new Map();
-  for (const [name, weight] of folder.weights) weights.set(name, await weight.read());
-  fillFlat(parameters, weights);
-  const state = {
-    step: 0,
-    parameters,
-    optimizer: createAdamWState(parameters.flat.length),
-    sinceLog: { lossSum: 0, tokens: 0 },
-  };
+  const memory = allocateTraining(shapes, shapes);
+  for (const [name, weight] of folder.weights) fillTensor(memory.parameters, name, await weight.read());
+  const state = { progress: noProgress(), memory };
 
   const waits = [];
   const watched = {

@@ -35,6 +35,7 @@ export const cc12m: RecipeInput = {
   beta2: 0.98,
   epsilon: 1e-8,
   weightDecay: 0.01,
+  dropout: 0.1,
   maxLength: 128,
   evaluateEvery: 3_000,
   checkpointEvery: 9_000,

@@ -4,6 +4,10 @@ import type { RecipeInput } from "../training/recipe.js";
  * A model that exists, further trained on one's own pictures (docs/training.md).
  *
  *     lingolens train fine-tune --set data.path=my-pictures --set model.path=DIR --out runs/mine
+ *
+ * With few pictures, what sees them can stay as it is, which also makes steps faster and smaller:
+ *
+ *     --set 'freeze=["model.encoder.*"]'
  */
 export const fineTune: RecipeInput = {
   name: "fine-tune",
