@@ -10,6 +10,7 @@ import { exportCommand } from "./export.js";
 import { initCommand } from "./init.js";
 import { metricsCommand } from "./metrics.js";
 import { scoreCommand } from "./score.js";
+import { serveCommand } from "./serve.js";
 import { tokenizeCommand } from "./tokenize.js";
 import { trainCommand } from "./train.js";
 
@@ -37,6 +38,7 @@ const program = new Command("lingolens")
   .exitOverride();
 for (const command of [
   captionCommand,
+  serveCommand,
   trainCommand,
   evaluateCommand,
   metricsCommand,

@@ -32,7 +32,8 @@ export function resizeAndCrop(image: RgbImage, config: PreprocessorConfig): RgbI
   return runAtOnce(resizingAndCropping(image, config));
 }
 
-function* resizingAndCropping(image: RgbImage, config: PreprocessorConfig): Pausable<RgbImage> {
+/** As `resizeAndCrop`, with pauses. */
+export function* resizingAndCropping(image: RgbImage, config: PreprocessorConfig): Pausable<RgbImage> {
   const { width, height } = resizedSize(image, config.size);
   const crop = config.cropSize;
   const left = Math.floor((width - crop.width) / 2);

@@ -1,0 +1,120 @@
+import { FairQueue } from "./fair-queue.js";
+
+/** A piece of work that somebody waits for. */
+export interface Job<T, R> {
+  readonly client: string;
+  readonly kind: string;
+  readonly rows: number;
+  readonly input: T;
+  /** Aborts with the reason that `submit` is to reject with. */
+  readonly signal: AbortSignal;
+  /** Set by the batcher. */
+  readonly settle: { resolve(result: R): void; reject(error: unknown): void };
+}
+
+export interface BatcherOptions<T, R> {
+  readonly maxBatch: number;
+  readonly maxRows: number;
+  /** Milliseconds. */
+  readonly batchWait: number;
+  readonly concurrency: number;
+  /** Works on inputs of one kind; results in their order. The signal aborts when nobody waits any more. */
+  readonly run: (inputs: readonly T[], signal: AbortSignal) => Promise<readonly R[]>;
+  /** Called when a batch begins. */
+  readonly onBatch?: (size: number) => void;
+}
+
+/**
+ * Gathers the work of many requests into batches. While all places are taken, work gathers by itself; a batch that
+ * could begin at once waits a few milliseconds for company.
+ */
+export class Batcher<T, R> {
+  readonly #queue = new FairQueue<Job<T, R>>();
+  #running = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly options: BatcherOptions<T, R>) {}
+
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Rejects with the signal's reason as soon as it aborts: work that waits is dropped, a batch goes on for the others. */
+  submit(work: Omit<Job<T, R>, "settle">): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      const { signal } = work;
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const job: Job<T, R> = { ...work, settle: { resolve, reject } };
+      const leave = (): void => {
+        this.#queue.remove(job);
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", leave, { once: true });
+      const forget = (): void => signal.removeEventListener("abort", leave);
+      job.settle.resolve = (result) => {
+        forget();
+        resolve(result);
+      };
+      job.settle.reject = (error) => {
+        forget();
+        reject(error);
+      };
+      this.#queue.push(job);
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#running >= this.options.concurrency || this.#queue.size === 0)
+      return;
+    const full = this.#queue.size >= this.options.maxBatch;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#begin();
+        this.#schedule();
+      },
+      full ? 0 : this.options.batchWait,
+    );
+  }
+
+  #begin(): void {
+    const batch = this.#queue.take({ items: this.options.maxBatch, rows: this.options.maxRows });
+    if (batch.length === 0) return;
+    this.#running++;
+    this.options.onBatch?.(batch.length);
+    void this.#work(batch).finally(() => {
+      this.#running--;
+      this.#schedule();
+    });
+  }
+
+  async #work(batch: readonly Job<T, R>[]): Promise<void> {
+    const stop = new AbortController();
+    let wanted = batch.length;
+    const leave = (): void => {
+      if (--wanted === 0) stop.abort();
+    };
+    for (const { signal } of batch) signal.addEventListener("abort", leave, { once: true });
+    try {
+      const results = await this.options.run(
+        batch.map(({ input }) => input),
+        stop.signal,
+      );
+      batch.forEach(({ settle }, i) => {
+        settle.resolve(results[i]!);
+      });
+    } catch (error) {
+      for (const { settle } of batch) settle.reject(error);
+    } finally {
+      for (const { signal } of batch) signal.removeEventListener("abort", leave);
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { LingolensError } from "../errors.js";
+import { App, type AppParts } from "./app.js";
+
+export interface RunningServer {
+  /** Where it listens, such as "http://127.0.0.1:8080". */
+  readonly url: string;
+  /**
+   * Answers what was accepted, refuses what comes now, then closes.
+   * @returns whether all that was accepted was answered before the deadline
+   */
+  close(): Promise<boolean>;
+}
+
+/** Connections beyond these are closed at once. */
+const MAX_CONNECTIONS = 4096;
+
+/**
+ * Serves the API and the page.
+ * @param host name or address to listen on
+ * @param port 0 for any that is free
+ * @throws {LingolensError} `option-unsupported` where it cannot listen there
+ */
+export async function startServer(
+  parts: AppParts,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<RunningServer> {
+  const app = new App(parts);
+  const { bodyTimeout, shutdownDeadline } = parts.settings;
+  const server = createServer(
+    {
+      headersTimeout: 15_000,
+      // Bodies have a timeout of their own, whose answer says more; this one is behind it.
+      requestTimeout: (bodyTimeout + 15) * 1000,
+      connectionsCheckingInterval: 2000,
+      // Longer than proxies keep idle connections, so that they never send on one that is being closed.
+      keepAliveTimeout: 65_000,
+    },
+    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    throw new LingolensError(
+      "option-unsupported",
+      `The server cannot listen on ${host}, port ${port}: ${(error as Error).message}. Name another with --host or --port.`,
+      { cause: error },
+    );
+  }
+  const { address, family, port: actualPort } = server.address() as AddressInfo;
+  return {
+    url: `http://${family === "IPv6" ? `[${address}]` : address}:${actualPort}`,
+    async close() {
+      const answered = await app.drain(shutdownDeadline);
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
+      return answered;
+    },
+  };
+}
