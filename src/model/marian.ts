@@ -114,10 +114,10 @@ export class MarianGraph {
     return { hiddenStates, lastHiddenState: hiddenStates.at(-1)!, own };
   }
 
-  /** [rows, hidden] → logits [rows, vocabulary]. `few`: there are a few rows only, as in a step of a search. */
-  head(hiddenStates: Tensor, { few = false } = {}): Tensor {
+  /** [rows, hidden] → logits [rows, vocabulary]. Batches are large, so that a step has no few rows. */
+  head(hiddenStates: Tensor): Tensor {
     const { vocabularySize, renormalize, ids } = this.config;
-    const logits = languageModelHead(this.#parameters, this.config, hiddenStates, few);
+    const logits = languageModelHead(this.#parameters, this.config, hiddenStates);
     if (!renormalize) return logits;
     const hidden = new Float32Array(vocabularySize);
     hidden[ids.pad] = UNSEEN;

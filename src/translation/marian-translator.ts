@@ -1,0 +1,122 @@
+import type { HostTensors } from "../engine/compile.js";
+import type { Engine } from "../engine/engine.js";
+import { type ProgramOutputs, Programs, type ProgramWeights } from "../engine/programs.js";
+import { BeamSearch } from "../generation/beam-search.js";
+import { DecoderSession } from "../generation/decoder-session.js";
+import { FloatPool } from "../generation/float-pool.js";
+import { type GenerateOptions, generate } from "../generation/generate.js";
+import { GreedySearch } from "../generation/greedy-search.js";
+import type { GeneratedSequence } from "../generation/search.js";
+import {
+  marianDecodeOutputs,
+  marianEncodeOutputs,
+  marianLogitsOutputs,
+  marianWeightInputOutputs,
+} from "../model/marian.js";
+import type { MarianConfig } from "../model/marian-config.js";
+
+type ProgramName = "encode" | "decode" | "logits" | "weightInputs";
+
+const OUTPUTS: ProgramOutputs<MarianConfig, ProgramName> = {
+  encode: marianEncodeOutputs,
+  decode: marianDecodeOutputs,
+  logits: marianLogitsOutputs,
+  weightInputs: marianWeightInputOutputs,
+};
+
+export interface BeamOptions extends Pick<GenerateOptions, "signal"> {
+  /** Hypotheses of the beam search; 1 is greedy. */
+  readonly beams: number;
+  /** Shortest translation in tokens, start token counted. Default 0. */
+  readonly minLength?: number;
+  /** Longest translation in tokens, start token counted. Default: `longestTranslation` of each sentence. */
+  readonly maxLength?: number;
+}
+
+/** A Marian model that runs: from the tokens of sentences to those of their translations. */
+export class MarianTranslator {
+  readonly programs: Programs<MarianConfig, ProgramName>;
+  readonly #pool = new FloatPool();
+
+  constructor(engine: Engine, weights: ProgramWeights<MarianConfig>, threads?: number) {
+    this.programs = new Programs<MarianConfig, ProgramName>(
+      engine,
+      weights,
+      OUTPUTS,
+      ["encode", "decode"],
+      threads,
+    );
+  }
+
+  get config(): MarianConfig {
+    return this.programs.config;
+  }
+
+  /**
+   * The best translation of each sentence, all in one batch: `tokens` from the start token to `</s>`.
+   * @param sources ids with `</s>`, at most `maxPositions` of them
+   */
+  async translate(
+    sources: readonly (readonly number[])[],
+    { beams, minLength = 0, maxLength, signal }: BeamOptions,
+  ): Promise<GeneratedSequence[]> {
+    const { ids, maxPositions, forcedEos, bannedSequences } = this.config;
+    const encode = await this.programs.get("encode");
+    const seen = await encode.run(this.sourceFeeds(sources));
+    const searches = sources.map((source) => {
+      const options = {
+        beams,
+        numCaptions: 1,
+        lengthPenalty: 1,
+        earlyStopping: false,
+        minLength,
+        maxLength: Math.min(maxLength ?? longestTranslation(source.length), maxPositions),
+        noRepeatNgramSize: 0,
+        repetitionPenalty: 1,
+        bannedSequences,
+        eosId: ids.eos,
+        prompt: [ids.decoderStart],
+        ...(forcedEos !== undefined && { forcedEosId: forcedEos }),
+      };
+      return [beams === 1 ? new GreedySearch(options) : new BeamSearch(options)];
+    });
+    const session = new DecoderSession(await this.programs.get("decode"), this.config, seen, 1, this.#pool);
+    try {
+      await generate(session, searches, { ...(signal && { signal }) });
+    } finally {
+      session.close();
+    }
+    return searches.map(([search]) => search!.results()[0]!);
+  }
+
+  /** `ids` [sentences, length], padded, and `sourcePositions` [length]. */
+  sourceFeeds(sources: readonly (readonly number[])[]): HostTensors {
+    const length = Math.max(...sources.map((ids) => ids.length));
+    const ids = new BigInt64Array(sources.length * length).fill(BigInt(this.config.ids.pad));
+    sources.forEach((source, row) => {
+      source.forEach((id, i) => {
+        ids[row * length + i] = BigInt(id);
+      });
+    });
+    return {
+      ids: { dtype: "int64", shape: [sources.length, length], data: ids },
+      sourcePositions: {
+        dtype: "int64",
+        shape: [length],
+        data: BigInt64Array.from({ length }, (_, i) => BigInt(i)),
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    return this.programs.close();
+  }
+}
+
+/**
+ * Tokens after which a translation is cut off. No honest one is so long; one that repeats itself would else go on to
+ * the model's last position, and the batch with it.
+ */
+function longestTranslation(sourceLength: number): number {
+  return 2 * sourceLength + 20;
+}
