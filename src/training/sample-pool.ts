@@ -31,7 +31,8 @@ export interface SamplePool {
 }
 
 /**
- * One thread for every four processors, as measured (bench/loader.mjs): the rest is the engine's.
+ * One thread for every four processors: the rest is the engine's. On two processors, one keeps up with training the
+ * bundled model (bench/loader.mjs).
  * @param threads Default: a quarter of the processors, at least one and at most eight.
  */
 export function createSamplePool(
