@@ -11,7 +11,7 @@ import { type SafetensorsSource, writeSafetensors } from "../weights/safetensors
 import { elementCount } from "../weights/stored-tensor.js";
 import { chooseInt8, type Int8Choice } from "./choose-int8.js";
 import { type FloatWeight, toInt8 } from "./int8.js";
-import { sampleInputs } from "./sample-inputs.js";
+import { type SampledWeights, sampleInputs } from "./sample-inputs.js";
 
 export interface QuantizeOptions {
   /** Pictures like those that the model will describe: on them the errors are measured. Default: the examples. */
@@ -45,11 +45,30 @@ export async function quantizeModel(
   { pictures = examplePictures, threads, signal, onProgress }: QuantizeOptions = {},
 ): Promise<QuantizationReport> {
   const samples = await sampleInputs(engine, folder, pictures, { threads, signal });
+  const { tensors, report } = await quantizeWeights(folder.weights, samples, { signal, onProgress });
+  const { config, generationConfig = {}, preprocessorConfig = {} } = folder;
+  const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
+  const tokenizerFiles = new Map(await Promise.all(files));
+  await writeSettings(out, { config, generationConfig, preprocessorConfig, tokenizerFiles });
+  await writeSafetensors(join(out, SINGLE_FILE), tensors);
+  return report;
+}
+
+/**
+ * A model's tensors with weights of products in int8, each rounded in the way that changes least what comes of its
+ * sampled inputs, or not at all where that is too much. They are made when they are written.
+ * @throws {LingolensError} `cancelled`
+ */
+export async function quantizeWeights(
+  weights: ReadonlyMap<string, Weight>,
+  samples: readonly SampledWeights[],
+  { signal, onProgress }: Pick<QuantizeOptions, "signal" | "onProgress">,
+): Promise<{ tensors: Map<string, SafetensorsSource>; report: QuantizationReport }> {
   const tensors = new Map<string, SafetensorsSource>();
   const report = { int8: new Map<string, number>(), float32: new Map<string, number>() };
   const bytes = ({ shape }: Weight): number => elementCount(shape) * Float32Array.BYTES_PER_ELEMENT;
-  const looked = samples.flatMap(({ names }) => names.map((name) => folder.weights.get(name)!));
-  const total = [...looked, ...folder.weights.values()].reduce((sum, weight) => sum + bytes(weight), 0);
+  const looked = samples.flatMap(({ names }) => names.map((name) => weights.get(name)!));
+  const total = [...looked, ...weights.values()].reduce((sum, weight) => sum + bytes(weight), 0);
   let done = 0;
   const read = async (weight: Weight): Promise<Float32Array> => {
     throwIfCancelled(signal);
@@ -61,31 +80,26 @@ export async function quantizeModel(
   for (const { names, sample } of samples) {
     // A choice takes a second for the largest weight: whoever waits for the event loop goes first.
     await new Promise(setImmediate);
-    const weights = names.map((name) => folder.weights.get(name)!);
+    const group = names.map((name) => weights.get(name)!);
     const values: FloatWeight[] = [];
-    for (const weight of weights) values.push(floatWeight(weight, await read(weight)));
+    for (const weight of group) values.push(floatWeight(weight, await read(weight)));
     for (const [i, choice] of chooseInt8(values, sample).entries()) {
       if (choice.error > MAX_ERROR) report.float32.set(names[i]!, choice.error);
       else {
         report.int8.set(names[i]!, choice.error);
         for (const [name, tensor] of int8Tensors(
           names[i]!,
-          { ...weights[i]!, read: () => read(weights[i]!) },
+          { ...group[i]!, read: () => read(group[i]!) },
           choice,
         ))
           tensors.set(name, tensor);
       }
     }
   }
-  for (const [name, weight] of folder.weights)
+  for (const [name, weight] of weights)
     if (!tensors.has(name))
       tensors.set(name, { dtype: "F32", shape: weight.shape, data: () => read(weight) });
-  const { config, generationConfig = {}, preprocessorConfig = {} } = folder;
-  const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
-  const tokenizerFiles = new Map(await Promise.all(files));
-  await writeSettings(out, { config, generationConfig, preprocessorConfig, tokenizerFiles });
-  await writeSafetensors(join(out, SINGLE_FILE), tensors);
-  return report;
+  return { tensors, report };
 }
 
 /** The tensors of a weight in int8; the steps are made when they are written. */

@@ -4,11 +4,12 @@ import { modelLanguages } from "../captioner/languages.js";
 import { ModelPrograms } from "../captioner/model-programs.js";
 import { resolveCaptionOptions } from "../captioner/options.js";
 import { picturePreparation } from "../captioner/prepare-picture.js";
+import type { HostTensors } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import { loadPicture, type PictureSource } from "../image/picture-source.js";
 import { readPreprocessorConfig } from "../image/preprocessor-config.js";
 import { captionerWeightInputs } from "../model/captioner.js";
-import { weightGroups, weightInputName } from "../model/weight-inputs.js";
+import { type WeightInputs, weightGroups, weightInputName } from "../model/weight-inputs.js";
 import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
 import { makeBatch } from "../training/batch.js";
 import type { ModelFolder } from "../weights/model-folder.js";
@@ -58,11 +59,16 @@ export async function sampleInputs(
     const { labels: _, ...batch } = makeBatch(described, config, SAMPLE_LENGTH);
     const program = await programs.get("weightInputs");
     const inputs = await program.run(batch);
-    return weightGroups(captionerWeightInputs(config)).map((names) => {
-      const { shape, data } = inputs[weightInputName(names[0]!)]!;
-      return { names, sample: { data: data as Float32Array, rows: data.length / shape.at(-1)! } };
-    });
+    return sampledWeights(captionerWeightInputs(config), inputs);
   } finally {
     await programs.close();
   }
+}
+
+/** @param inputs by `weightInputName`, what a program with the outputs `groupOutputs(graph)` gave */
+export function sampledWeights(graph: WeightInputs, inputs: HostTensors): SampledWeights[] {
+  return weightGroups(graph).map((names) => {
+    const { shape, data } = inputs[weightInputName(names[0]!)]!;
+    return { names, sample: { data: data as Float32Array, rows: data.length / shape.at(-1)! } };
+  });
 }

@@ -1,5 +1,5 @@
 import type { HostTensors } from "../engine/compile.js";
-import type { Engine } from "../engine/engine.js";
+import type { Engine, HostTensor } from "../engine/engine.js";
 import { type ProgramOutputs, Programs, type ProgramWeights } from "../engine/programs.js";
 import { BeamSearch } from "../generation/beam-search.js";
 import { DecoderSession } from "../generation/decoder-session.js";
@@ -91,20 +91,21 @@ export class MarianTranslator {
 
   /** `ids` [sentences, length], padded, and `sourcePositions` [length]. */
   sourceFeeds(sources: readonly (readonly number[])[]): HostTensors {
-    const length = Math.max(...sources.map((ids) => ids.length));
-    const ids = new BigInt64Array(sources.length * length).fill(BigInt(this.config.ids.pad));
-    sources.forEach((source, row) => {
-      source.forEach((id, i) => {
-        ids[row * length + i] = BigInt(id);
-      });
-    });
+    const ids = paddedRows(sources, this.config.ids.pad);
+    return { ids, sourcePositions: counted(ids.shape[1]!) };
+  }
+
+  /** With `decoderInputIds` [sentences, 1, length] and `positions`: what the programs take that look at translations. */
+  teacherForcedFeeds(
+    sources: readonly (readonly number[])[],
+    targets: readonly (readonly number[])[],
+  ): HostTensors {
+    const { shape, ...ids } = paddedRows(targets, this.config.ids.pad);
+    const [sentences, length] = shape as [number, number];
     return {
-      ids: { dtype: "int64", shape: [sources.length, length], data: ids },
-      sourcePositions: {
-        dtype: "int64",
-        shape: [length],
-        data: BigInt64Array.from({ length }, (_, i) => BigInt(i)),
-      },
+      ...this.sourceFeeds(sources),
+      decoderInputIds: { ...ids, shape: [sentences, 1, length] },
+      positions: counted(length),
     };
   }
 
@@ -119,4 +120,20 @@ export class MarianTranslator {
  */
 function longestTranslation(sourceLength: number): number {
   return 2 * sourceLength + 20;
+}
+
+function paddedRows(rows: readonly (readonly number[])[], pad: number): HostTensor {
+  const length = Math.max(...rows.map((ids) => ids.length));
+  const data = new BigInt64Array(rows.length * length).fill(BigInt(pad));
+  rows.forEach((row, r) => {
+    row.forEach((id, i) => {
+      data[r * length + i] = BigInt(id);
+    });
+  });
+  return { dtype: "int64", shape: [rows.length, length], data };
+}
+
+/** 0, 1, 2, …: the positions of tokens. */
+function counted(length: number): HostTensor {
+  return { dtype: "int64", shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(i)) };
 }
