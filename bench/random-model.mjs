@@ -1,40 +1,15 @@
 // A model of the original's size with random weights, to time what does not depend on their values.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { originalConfig } from "../dist/model/original.js";
 import { bundledModelFolder } from "../dist/weights/bundled-model.js";
 import { writeModelFolder } from "../dist/weights/model-folder.js";
 import { parameterShapes } from "../dist/weights/parameter-shapes.js";
 
-const original = {
-  vision: {
-    hiddenSize: 768,
-    layers: 12,
-    heads: 12,
-    intermediateSize: 3072,
-    imageSize: 224,
-    patchSize: 32,
-    channels: 3,
-    layerNormEps: 1e-5,
-    activation: "quick_gelu",
-  },
-  decoder: {
-    hiddenSize: 1024,
-    layers: 12,
-    heads: 16,
-    ffnDim: 4096,
-    vocabularySize: 250054,
-    maxPositions: 1024,
-    layerNormEps: 1e-5,
-    activation: "gelu",
-    scaleEmbedding: true,
-    dropout: 0,
-  },
-  ids: { bos: 0, pad: 1, eos: 2, decoderStart: 2 },
-};
-
 /** The tokenizer is the bundled one: ids that it does not have are banned, so that every caption has a text. */
-export async function writeRandomModel(folder, { vocabularySize = original.decoder.vocabularySize } = {}) {
-  const config = { ...original, decoder: { ...original.decoder, vocabularySize } };
+export async function writeRandomModel(folder, { vocabularySize } = {}) {
+  const { decoder } = originalConfig;
+  const config = { ...originalConfig, decoder: { ...decoder, ...(vocabularySize && { vocabularySize }) } };
   const shapes = parameterShapes(config);
   const parameters = new Map(
     [...shapes].map(([name, shape]) => {
