@@ -5,6 +5,7 @@ import { Command } from "commander";
 import type { Captioner } from "../captioner/captioner.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { jsonLog } from "../server/log.js";
+import { ModelFiles } from "../server/model-files.js";
 import { startServer } from "../server/server.js";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../server/settings.js";
 import { StaticFiles } from "../server/static-files.js";
@@ -17,6 +18,7 @@ import {
   integer,
   interruptSignal,
   list,
+  modelFolder,
   modelOption,
   offlineOption,
   openCaptioner,
@@ -38,6 +40,7 @@ interface Flags extends Partial<ServerSettings> {
   readonly port: number;
   readonly model?: string;
   readonly offline?: boolean;
+  readonly shareModel?: boolean;
   readonly threads?: number;
   readonly decoderStart?: number;
   readonly device: string;
@@ -55,6 +58,10 @@ export function serveCommand(): Command {
     .option("--port <n>", "port to listen on; 0 for any that is free", integer(0), 8080)
     .addOption(modelOption())
     .addOption(offlineOption())
+    .option(
+      "--share-model",
+      "let browsers load the model's files, to run it themselves (default: the bundled one)",
+    )
     .option(
       "--api-key <key>",
       "a key that clients must show; may be repeated; others see it, so rather:",
@@ -114,8 +121,20 @@ export function serveCommand(): Command {
 }
 
 async function serve(flags: Flags): Promise<void> {
-  const { host, port, model, offline, threads, decoderStart, device, dtype, apiKey, apiKeyFile, ...rest } =
-    flags;
+  const {
+    host,
+    port,
+    model,
+    offline,
+    shareModel,
+    threads,
+    decoderStart,
+    device,
+    dtype,
+    apiKey,
+    apiKeyFile,
+    ...rest
+  } = flags;
   checkDevice(device);
   const apiKeys = await readKeys(apiKey, apiKeyFile);
   const settings: ServerSettings = { ...DEFAULT_SETTINGS, ...rest, apiKeys };
@@ -125,7 +144,11 @@ async function serve(flags: Flags): Promise<void> {
     await warmUp(captioner, signal);
     const log = jsonLog();
     const files = await StaticFiles.of(fileURLToPath(new URL("../web/", import.meta.url)));
-    const parts = { captioner, model, settings, version: packageVersion(), log, files };
+    const modelFiles =
+      shareModel || model === undefined
+        ? await ModelFiles.of(await modelFolder(model, { offline, signal }))
+        : undefined;
+    const parts = { captioner, model, settings, version: packageVersion(), log, files, modelFiles };
     const server = await startServer(parts, { host, port });
     log("listening", { url: server.url, model: model ?? "bundled", keys: apiKeys.length });
     process.stdout.write(`${server.url}\n`);

@@ -10,6 +10,7 @@ import { streamEvents } from "./event-stream.js";
 import { errorAnswer, HttpError } from "./http-error.js";
 import type { Log } from "./log.js";
 import { type Gauge, Metrics } from "./metrics.js";
+import type { ModelFiles } from "./model-files.js";
 import { describeModel } from "./models.js";
 import { openApiDocument } from "./openapi.js";
 import { docsPage, PAGE_STYLE, startPage } from "./pages.js";
@@ -17,6 +18,7 @@ import { BodyBudget, readBody } from "./read-body.js";
 import { RequestContext } from "./request-context.js";
 import { PAGE_POLICY, SECURITY_HEADERS, stylePolicy } from "./security-headers.js";
 import type { ServerSettings } from "./settings.js";
+import { showPicture } from "./show-picture.js";
 import type { StaticFiles } from "./static-files.js";
 
 export interface AppParts {
@@ -28,11 +30,21 @@ export interface AppParts {
   readonly log: Log;
   /** The web page, where it was built. */
   readonly files: StaticFiles | undefined;
+  /** The model's files, where browsers may have them to run it themselves. */
+  readonly modelFiles?: ModelFiles | undefined;
 }
 
 export type Env = { Bindings: HttpBindings; Variables: { request: RequestContext } };
 
-const ROUTES = ["/v1/captions", "/v1/captions/stream", "/v1/models", "/healthz", "/readyz", "/metrics"];
+const ROUTES = [
+  "/v1/captions",
+  "/v1/captions/stream",
+  "/v1/pictures",
+  "/v1/models",
+  "/healthz",
+  "/readyz",
+  "/metrics",
+];
 /** Answered even while the server is shutting down. */
 const PROBES = ["/healthz", "/readyz", "/metrics"];
 
@@ -83,7 +95,7 @@ export class App {
   }
 
   #routes(): Hono<Env> {
-    const { settings, files, version } = this.parts;
+    const { settings, files, modelFiles, version } = this.parts;
     const app = new Hono<Env>();
     app.use((c, next) => {
       this.#begin(c);
@@ -116,6 +128,11 @@ export class App {
         (error) => this.#logFault(error, c),
       );
     });
+    app.post("/v1/pictures", async (c) => {
+      const { signal } = c.get("request");
+      const { type, bytes } = await showPicture(await this.#readBody(c), settings, signal);
+      return c.body(bytes, 200, { "content-type": type, "cache-control": "no-store" });
+    });
     const models = describeModel(this.parts);
     app.get("/v1/models", (c) => c.json(models));
     app.get("/healthz", (c) => c.json({ status: "ok" }));
@@ -132,6 +149,18 @@ export class App {
     const policy = { "content-security-policy": stylePolicy(PAGE_STYLE) };
     app.get("/openapi.json", (c) => c.json(document));
     app.get("/docs", (c) => c.html(docs, 200, policy));
+    if (modelFiles)
+      app.get(`/${modelFiles.path}*`, async (c, next) => {
+        const name = c.req.path.slice(modelFiles.path.length + 1);
+        const size = modelFiles.size(name);
+        if (size === undefined) return next();
+        const request = c.get("request");
+        request.takeTime();
+        c.header("content-type", "application/octet-stream");
+        c.header("content-length", String(size));
+        c.header("cache-control", "no-store"); // Browsers keep them by themselves.
+        return c.req.method === "HEAD" ? c.body(null) : c.body(modelFiles.read(name, request.signal));
+      });
     if (files)
       app.get("*", async (c, next) => {
         const file = await files.get(c.req.path, c.req.header("accept-encoding"));
@@ -144,7 +173,7 @@ export class App {
       const { path } = c.req;
       if (!ROUTES.includes(path))
         throw new HttpError("not-found", "There is nothing at this path; /docs says what there is.");
-      const allow = path.startsWith("/v1/captions") ? "POST" : "GET";
+      const allow = /^\/v1\/(?:captions|pictures)/.test(path) ? "POST" : "GET";
       throw new HttpError("method-not-allowed", `${path} takes ${allow} only.`, { allow });
     });
     app.onError((error, c) => this.#answerError(error, c));
@@ -201,13 +230,18 @@ export class App {
     const context = c.get("request");
     const { signal, client } = context;
     this.#service.checkRoom(1);
-    const giveBack = this.#bodies.take(c.req.header("content-length"), settings.maxBody);
-    c.env.outgoing.once("close", giveBack);
-    const limits = { maxBytes: settings.maxBody, timeout: settings.bodyTimeout, signal };
-    const body = await readBody(c.env.incoming, limits);
+    const body = await this.#readBody(c);
     const request = await readCaptionRequest(c.req.header("content-type"), body, settings);
     context.pictures = request.images.length;
     return { request, caller: { client, signal } };
+  }
+
+  async #readBody(c: Context<Env>): Promise<Buffer> {
+    const { settings } = this.parts;
+    const { signal } = c.get("request");
+    const giveBack = this.#bodies.take(c.req.header("content-length"), settings.maxBody);
+    c.env.outgoing.once("close", giveBack);
+    return readBody(c.env.incoming, { maxBytes: settings.maxBody, timeout: settings.bodyTimeout, signal });
   }
 
   #answerError(error: Error, c: Context<Env>): Response {

@@ -1,6 +1,7 @@
 import { basename, isAbsolute } from "node:path";
 import type { Captioner } from "../captioner/captioner.js";
 import { resolveLanguage } from "../text/languages.js";
+import type { ModelFiles } from "./model-files.js";
 import type { ServerSettings } from "./settings.js";
 
 /** What a page or a program needs to know to ask well. Of a folder's path only the name is told. */
@@ -8,12 +9,15 @@ export function describeModel({
   captioner,
   model,
   settings,
+  modelFiles,
 }: {
   readonly captioner: Captioner;
   readonly model: string | undefined;
   readonly settings: ServerSettings;
+  readonly modelFiles?: ModelFiles | undefined;
 }) {
   const { imageSize, patchSize } = captioner.config.vision;
+  const { size, cropSize } = captioner.preprocessor;
   const isPath = model !== undefined && (isAbsolute(model) || /^\.|[/\\].*[/\\]/.test(model));
   return {
     models: [
@@ -23,6 +27,8 @@ export function describeModel({
         languages: captioner.languages.map((code) => resolveLanguage(code)),
         imageSize,
         grid: imageSize / patchSize,
+        view: { size, cropSize },
+        ...(modelFiles && { files: modelFiles.path }),
       },
     ],
     limits: {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { captionRequestSchema, requestOptionsSchema } from "./caption-request.js";
+import { pictureRequestSchema } from "./show-picture.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -91,6 +92,19 @@ export function openApiDocument({
           },
         },
       },
+      "/v1/pictures": {
+        post: {
+          operationId: "picture",
+          summary: "Fetch a picture from another site, for a page that may not read it",
+          requestBody: { required: true, content: json(ref("PictureRequest")) },
+          responses: {
+            200: answer("The picture's bytes, as they are.", {
+              "image/*": { schema: { type: "string", contentMediaType: "application/octet-stream" } },
+            }),
+            ...ERRORS,
+          },
+        },
+      },
       "/v1/models": {
         get: {
           operationId: "models",
@@ -134,6 +148,7 @@ export function openApiDocument({
       schemas: {
         CaptionRequest: schemaOf(captionRequestSchema),
         CaptionForm: formSchema(),
+        PictureRequest: schemaOf(pictureRequestSchema),
         CaptionResponse: object({ results: { type: "array", items: ref("Result") } }),
         Result: {
           oneOf: [
@@ -171,26 +186,38 @@ export function openApiDocument({
         Models: object({
           models: {
             type: "array",
-            items: object({
-              id: { type: "string" },
-              bundled: {
-                type: "boolean",
-                description: "Whether it is the model that knows drawn scenes only.",
+            items: withOptional(
+              {
+                files: {
+                  type: "string",
+                  description: "Path of the model's files, where browsers may have them.",
+                },
               },
-              languages: {
-                type: "array",
-                items: object({
-                  code: { type: "string" },
-                  iso: { type: "string" },
-                  name: { type: "string" },
-                }),
+              {
+                id: { type: "string" },
+                bundled: {
+                  type: "boolean",
+                  description: "Whether it is the model that knows drawn scenes only.",
+                },
+                languages: {
+                  type: "array",
+                  items: object({
+                    code: { type: "string" },
+                    iso: { type: "string" },
+                    name: { type: "string" },
+                  }),
+                },
+                imageSize: { type: "integer" },
+                grid: {
+                  type: "integer",
+                  description: "Patches along an edge: attention covers 1 + grid × grid.",
+                },
+                view: {
+                  type: "object",
+                  description: "How a picture is resized, and how much of its centre is then seen.",
+                },
               },
-              imageSize: { type: "integer" },
-              grid: {
-                type: "integer",
-                description: "Patches along an edge: attention covers 1 + grid × grid.",
-              },
-            }),
+            ),
           },
           limits: { type: "object", additionalProperties: { type: "number" } },
         }),
@@ -199,6 +226,12 @@ export function openApiDocument({
       },
     },
   };
+}
+
+/** An object with some properties that it may lack. */
+function withOptional(optional: Json, properties: Json): Json {
+  const whole = object(properties);
+  return { ...whole, properties: { ...properties, ...optional } };
 }
 
 /** An object with all of these properties. */

@@ -32,10 +32,23 @@ export async function readImage(
       return shrink(await decodeImage(bytes, { name, ignoreExif, maxPixels }), preprocessor);
     });
   if (source instanceof Uint8Array) return decode(source);
+  return withFetched(source.url, { maxBody, allowPrivate }, signal, decode);
+}
+
+/**
+ * Fetches what is at a URL, which counts as being fetched until it has been used.
+ * @throws {LingolensError} what `guardedFetch` throws; the signal's reason
+ */
+export function withFetched<T>(
+  url: string,
+  { maxBody, allowPrivate }: Pick<ServerSettings, "maxBody" | "allowPrivate">,
+  signal: AbortSignal,
+  use: (bytes: Uint8Array) => Promise<T>,
+): Promise<T> {
   return fetching.take(async () => {
     signal.throwIfAborted();
     const options = { deadline: FETCH_DEADLINE, maxBytes: maxBody, allowPrivate, signal };
-    return decode((await guardedFetch(source.url, options)).bytes);
+    return use((await guardedFetch(url, options)).bytes);
   });
 }
 

@@ -48,9 +48,14 @@ export class RequestContext {
     this.#work.abort(reason);
   }
 
+  /** For an answer whose size sets how long it takes: it has no deadline. */
+  takeTime(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
   /** To be called once the answer is out or the connection gone; what the log says of the request. */
   end() {
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.takeTime();
     this.stop(new HttpError("client-left", "The connection was closed."));
     const { incoming, outgoing } = this.http;
     return {
