@@ -231,7 +231,7 @@ export class App {
     const { signal, client } = context;
     this.#service.checkRoom(1);
     const body = await this.#readBody(c);
-    const request = await readCaptionRequest(c.req.header("content-type"), body, settings);
+    const request = readCaptionRequest(c.req.header("content-type"), body, settings);
     context.pictures = request.images.length;
     return { request, caller: { client, signal } };
   }

@@ -7,6 +7,7 @@ import {
 } from "../captioner/options.js";
 import { LingolensError } from "../errors.js";
 import { HttpError } from "./http-error.js";
+import { parseForm } from "./multipart.js";
 import type { ServerSettings } from "./settings.js";
 
 /** A picture as a request gives it, with the name that its results carry. */
@@ -52,18 +53,18 @@ export const captionRequestSchema = requestOptionsSchema.extend({
  * Understands a request's body.
  * @throws {HttpError} `unsupported-media-type`, `bad-request`; {LingolensError} `option-unsupported`
  */
-export async function readCaptionRequest(
+export function readCaptionRequest(
   contentType: string | undefined,
   body: Buffer,
   { maxImages }: Pick<ServerSettings, "maxImages">,
-): Promise<CaptionRequest> {
-  const type = contentType?.split(";", 1)[0]!.trim().toLowerCase();
+): CaptionRequest {
+  const type = (contentType ?? "").split(";", 1)[0]!.trim().toLowerCase();
   if (type !== "application/json" && type !== "multipart/form-data")
     throw new HttpError(
       "unsupported-media-type",
-      `Expected a body of type application/json or multipart/form-data; got ${type ? type.slice(0, 100) : "none"}.`,
+      `Expected a body of type application/json or multipart/form-data; got ${type.slice(0, 100) || "none"}.`,
     );
-  const given = type === "application/json" ? parseJson(body) : await parseMultipart(contentType!, body);
+  const given = type === "application/json" ? parseJson(body) : parseMultipart(contentType!, body);
   if (given.images.length > maxImages)
     throw badRequest(`At most ${maxImages} pictures are taken in a request; got ${given.images.length}.`);
   return { images: given.images, options: resolveOptions(given.options) };
@@ -113,37 +114,23 @@ function fromBase64(text: string, i: number): Uint8Array {
 }
 
 /** Files named `image`; every other field is an option. */
-async function parseMultipart(contentType: string, body: Buffer): Promise<Given> {
-  let form: FormData;
-  try {
-    form = await new Response(new Uint8Array(body), { headers: { "content-type": contentType } }).formData();
-  } catch {
-    throw badRequest("The body is not valid multipart/form-data.");
-  }
+function parseMultipart(contentType: string, body: Buffer): Given {
   const images: RequestedImage[] = [];
-  const fields: Record<string, unknown> = Object.create(null);
-  for (const key of new Set(form.keys())) {
-    const values = form.getAll(key);
-    if (key === "image") {
-      for (const file of values) images.push(await fileOf(file, images.length));
-      continue;
+  const fields = new Map<string, string[]>();
+  for (const { name, filename, bytes } of parseForm(contentType, body)) {
+    if (filename === undefined) {
+      if (name === "image") throw badRequest("The field image has to be a file, with a filename; got text.");
+      fields.set(name, [...(fields.get(name) ?? []), bytes.toString("utf8")]);
+    } else {
+      if (name !== "image") throw badRequest("Files are expected in the field image only.");
+      images.push({ name: filename || `#${images.length + 1}`, source: bytes });
     }
-    if (!values.every((value) => typeof value === "string"))
-      throw badRequest("Files are expected in the field image only.");
-    fields[key] = optionOf(key, values);
   }
   if (images.length === 0) throw badRequest("Expected at least one file in the field image.");
-  const parsed = requestOptionsSchema.safeParse({ ...fields });
+  const options = Object.fromEntries([...fields].map(([key, values]) => [key, optionOf(key, values)]));
+  const parsed = requestOptionsSchema.safeParse(options);
   if (!parsed.success) throw invalid(parsed.error);
-  return { images, options: { ...fields } as CaptionOptions };
-}
-
-async function fileOf(file: FormDataEntryValue, i: number): Promise<RequestedImage> {
-  if (typeof file === "string")
-    throw badRequest("The field image has to be a file, with a filename; got text.");
-  // Browsers send bare names; a path says more than results should.
-  const base = file.name.split(/[/\\]/).at(-1)!.slice(0, 255);
-  return { name: base || `#${i + 1}`, source: new Uint8Array(await file.arrayBuffer()) };
+  return { images, options };
 }
 
 const LISTS = ["lang", "suppress"];

@@ -175,6 +175,11 @@ export function openApiDocument({
                 "With the option attention: for each token after the start token, its attention over the class " +
                 "position and then the patches, row by row.",
             },
+            logProbs: {
+              type: "array",
+              items: { type: "number" },
+              description: "With the option logProbs: the log-probability of each token after the start token.",
+            },
             pieces: {
               type: "array",
               items: { type: "string" },

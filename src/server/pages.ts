@@ -24,14 +24,14 @@ export function docsPage(document: Any): string {
     .filter(([, schema]) => schema.properties)
     .map(
       ([name, schema]) =>
-        `<h3 id="${escape(name)}"><code>${escape(name)}</code></h3>${propertiesHtml(schema)}`,
+        `<h3 id="${escapeHtml(name)}"><code>${escapeHtml(name)}</code></h3>${propertiesHtml(schema)}`,
     );
   const { title, version, summary, description } = document.info;
   return page(
     `${title} API`,
-    `<h1>${escape(title)} API ${escape(version)}</h1>
-<p>${escape(summary)} ${escape(description)}</p>
-<p>For programs: <a href="/openapi.json">openapi.json</a>, OpenAPI ${escape(document.openapi)}.</p>
+    `<h1>${escapeHtml(title)} API ${escapeHtml(version)}</h1>
+<p>${escapeHtml(summary)} ${escapeHtml(description)}</p>
+<p>For programs: <a href="/openapi.json">openapi.json</a>, OpenAPI ${escapeHtml(document.openapi)}.</p>
 <h2>Examples</h2>
 <pre>curl -F image=@photo.jpg -F lang=en,de http://localhost:8080/v1/captions
 
@@ -48,7 +48,7 @@ curl -N -F image=@photo.jpg http://localhost:8080/v1/captions/stream</pre>
 export function startPage(version: string): string {
   return page(
     "lingolens",
-    `<h1>lingolens ${escape(version)}</h1>
+    `<h1>lingolens ${escapeHtml(version)}</h1>
 <p>This server describes pictures in many languages. The web page was not built with it; the API is here:</p>
 <pre>curl -F image=@photo.jpg -F lang=en,de http://localhost:8080/v1/captions</pre>
 <ul>
@@ -63,14 +63,14 @@ export function startPage(version: string): string {
 
 function operationHtml(path: string, method: string, operation: Any): string {
   const body = Object.entries<Any>(operation.requestBody?.content ?? {}).map(
-    ([type, { schema }]) => `<code>${escape(type)}</code>: ${typeHtml(schema)}`,
+    ([type, { schema }]) => `<code>${escapeHtml(type)}</code>: ${typeHtml(schema)}`,
   );
   const answers = Object.entries<Any>(operation.responses).map(
     ([status, { description }]) =>
-      `<tr><td><code>${escape(status)}</code></td><td>${escape(description)}</td></tr>`,
+      `<tr><td><code>${escapeHtml(status)}</code></td><td>${escapeHtml(description)}</td></tr>`,
   );
-  return `<h3><code>${escape(method.toUpperCase())} ${escape(path)}</code></h3>
-<p>${escape(operation.summary)}. ${text(operation.description ?? "")}</p>
+  return `<h3><code>${escapeHtml(method.toUpperCase())} ${escapeHtml(path)}</code></h3>
+<p>${escapeHtml(operation.summary)}. ${text(operation.description ?? "")}</p>
 ${body.length > 0 ? `<p>Body: ${body.join(", or ")}</p>` : ""}
 <table><tr><th>Status</th><th>Meaning</th></tr>${answers.join("")}</table>`;
 }
@@ -79,26 +79,26 @@ function propertiesHtml({ properties, required = [] }: Any): string {
   const rows = Object.entries<Any>(properties).map(([name, schema]) => {
     const notes = [
       schema.description && text(schema.description),
-      schema.default !== undefined && `Default <code>${escape(JSON.stringify(schema.default))}</code>.`,
+      schema.default !== undefined && `Default <code>${escapeHtml(JSON.stringify(schema.default))}</code>.`,
     ];
     const must = required.includes(name) && schema.default === undefined ? " (required)" : "";
-    return `<tr><td><code>${escape(name)}</code>${must}</td><td>${typeHtml(schema)}</td><td>${notes.filter(Boolean).join(" ")}</td></tr>`;
+    return `<tr><td><code>${escapeHtml(name)}</code>${must}</td><td>${typeHtml(schema)}</td><td>${notes.filter(Boolean).join(" ")}</td></tr>`;
   });
   return `<table><tr><th>Name</th><th>Type</th><th></th></tr>${rows.join("")}</table>`;
 }
 
 function typeHtml(schema: Any): string {
   if (schema.$ref) {
-    const name = escape(schema.$ref.split("/").at(-1));
+    const name = escapeHtml(schema.$ref.split("/").at(-1));
     return `<a href="#${name}">${name}</a>`;
   }
   const choice = schema.anyOf ?? schema.oneOf;
   if (choice) return choice.map(typeHtml).join(" or ");
-  if (schema.const !== undefined) return `<code>${escape(JSON.stringify(schema.const))}</code>`;
+  if (schema.const !== undefined) return `<code>${escapeHtml(JSON.stringify(schema.const))}</code>`;
   if (schema.type === "array") return `list of ${typeHtml(schema.items ?? {})}`;
   if (schema.type === "object" && schema.properties)
     return `{ ${Object.keys(schema.properties)
-      .map((name) => `<code>${escape(name)}</code>`)
+      .map((name) => `<code>${escapeHtml(name)}</code>`)
       .join(", ")} }`;
   const { minimum, maximum, exclusiveMinimum } = schema;
   const real = (bound: number | undefined): bound is number =>
@@ -108,13 +108,13 @@ function typeHtml(schema: Any): string {
     real(exclusiveMinimum) && `above ${exclusiveMinimum}`,
     real(maximum) && `to ${maximum}`,
   ].filter(Boolean);
-  return escape([schema.type ?? "any", ...bounds].join(" "));
+  return escapeHtml([schema.type ?? "any", ...bounds].join(" "));
 }
 
 function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title><style>${PAGE_STYLE}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)}</title><style>${PAGE_STYLE}</style></head>
 <body>
 ${body}
 </body>
@@ -124,9 +124,9 @@ ${body}
 
 /** Text with `code` in it. */
 function text(value: string): string {
-  return escape(value).replace(/`([^`]+)`/g, "<code>$1</code>");
+  return escapeHtml(value).replace(/`([^`]+)`/g, "<code>$1</code>");
 }
 
-function escape(value: string): string {
+function escapeHtml(value: string): string {
   return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 }
