@@ -222,6 +222,21 @@ describe("attention", () => {
   });
 });
 
+describe("logProbs", () => {
+  it("gives every token but the first its log-probability, which the score is the mean of", async () => {
+    const options = { logProbs: true, lang: "all", numCaptions: 2, beams: 2, minLength: 5 };
+    for (const { tokens, score, logProbs } of captionsOf(
+      await captioner.caption(scenes(3), options),
+    ).flat()) {
+      expect(logProbs).toHaveLength(tokens.length - 1);
+      // The language is forced, and its probability not part of the score.
+      const sum = logProbs!.slice(1).reduce((a, b) => a + b, 0);
+      expect(sum / (tokens.length - 1)).toBeCloseTo(score, 3);
+    }
+    expect((await captionOne(scene(0)))[0]).not.toHaveProperty("logProbs");
+  });
+});
+
 describe("stream", () => {
   it.each<CaptionOptions>([{ beams: 1 }, { beams: 4 }, { sample: true, seed: 5 }])(
     "of %j grows to the text that caption gives",

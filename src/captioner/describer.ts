@@ -22,6 +22,8 @@ export interface Caption {
    * then the patches row by row), averaged over layers and heads. With the option `attention`.
    */
   readonly attention?: readonly (readonly number[])[];
+  /** For every token after the start token, its log-probability after those before it. With the option `logProbs`. */
+  readonly logProbs?: readonly number[];
 }
 
 /** A picture as the encoder takes it. */
@@ -72,19 +74,22 @@ export class Describer {
     }
 
     const found = searches.map((row) => row.map((search) => search.results()));
-    const attention = options.attention
-      ? await this.#attention(
-          cross,
-          found.map((row) => row.flat().map(({ tokens }) => tokens)),
-        )
-      : undefined;
+    const sequences = found.map((row) => row.flat().map(({ tokens }) => tokens));
+    const attention = options.attention ? await this.#attention(cross, sequences) : undefined;
+    const logProbs = options.logProbs ? await this.#logProbs(cross, sequences) : undefined;
     return found.map((row, picture) => {
       let place = 0;
-      return row.map((sequences) =>
-        sequences.map(({ tokens, score }) => {
+      return row.map((results) =>
+        results.map(({ tokens, score }) => {
           const text = this.tokenizer.decode(tokens);
-          const looked = attention && { attention: attention[picture]![place++]! };
-          return { text, score, tokens, ...looked };
+          const i = place++;
+          return {
+            text,
+            score,
+            tokens,
+            ...(attention && { attention: attention[picture]![i]! }),
+            ...(logProbs && { logProbs: logProbs[picture]![i]! }),
+          };
         }),
       );
     });
@@ -104,36 +109,64 @@ export class Describer {
   }
 
   /** One more pass over the finished captions, which is cheaper than keeping the attention of all that were tried. */
-  async #attention(
-    cross: HostTensors,
-    sequences: readonly (readonly (readonly number[])[])[],
-  ): Promise<number[][][][]> {
+  async #attention(cross: HostTensors, sequences: Sequences): Promise<number[][][][]> {
+    const { decoderInputIds, positions } = this.#finished(sequences);
+    const program = await this.programs.get("attention");
+    const { attention } = await program.run({ ...cross, decoderInputIds, positions });
+    const width = attention!.shape.at(-1)!;
+    const data = attention!.data as Float32Array;
+    return perToken(sequences, (token) => Array.from(data.subarray(token * width, (token + 1) * width)));
+  }
+
+  async #logProbs(cross: HostTensors, sequences: Sequences): Promise<number[][][]> {
+    const program = await this.programs.get("score");
+    const { logProbs } = await program.run({ ...cross, ...this.#finished(sequences) });
+    const data = logProbs!.data as Float32Array;
+    return perToken(sequences, (token) => data[token]!);
+  }
+
+  /** Finished captions as teacher-forced inputs: every token but the last is followed by its label. */
+  #finished(sequences: Sequences) {
     const captions = Math.max(...sequences.map((row) => row.length));
-    const length = Math.max(...sequences.flat().map((tokens) => tokens.length - 1));
-    const ids = new BigInt64Array(sequences.length * captions * length).fill(BigInt(this.config.ids.pad));
+    const length = longest(sequences) - 1;
+    const shape = [sequences.length, captions, length];
+    const pad = BigInt(this.config.ids.pad);
+    const size = sequences.length * captions * length;
+    const ids = new BigInt64Array(size).fill(pad);
+    const labels = new BigInt64Array(size).fill(pad);
     sequences.forEach((row, picture) => {
       row.forEach((tokens, caption) => {
         const start = (picture * captions + caption) * length;
-        for (let t = 0; t + 1 < tokens.length; t++) ids[start + t] = BigInt(tokens[t]!);
+        for (let t = 0; t + 1 < tokens.length; t++) {
+          ids[start + t] = BigInt(tokens[t]!);
+          labels[start + t] = BigInt(tokens[t + 1]!);
+        }
       });
     });
-    const program = await this.programs.get("attention");
-    const { attention } = await program.run({
-      ...cross,
-      decoderInputIds: { dtype: "int64", shape: [sequences.length, captions, length], data: ids },
+    return {
+      decoderInputIds: { dtype: "int64", shape, data: ids },
+      labels: { dtype: "int64", shape, data: labels },
       positions: positions(length),
-    });
-    const width = attention!.shape.at(-1)!;
-    const data = attention!.data as Float32Array;
-    return sequences.map((row, picture) =>
-      row.map((tokens, caption) =>
-        Array.from({ length: tokens.length - 1 }, (_, t) => {
-          const start = ((picture * captions + caption) * length + t) * width;
-          return Array.from(data.subarray(start, start + width));
-        }),
-      ),
-    );
+    } as const;
   }
+}
+
+/** Tokens of captions, per picture. */
+type Sequences = readonly (readonly (readonly number[])[])[];
+
+function longest(sequences: Sequences): number {
+  return Math.max(...sequences.flat().map((tokens) => tokens.length));
+}
+
+/** What `read` finds for each token after the start token, by its place among all inputs of `#finished`. */
+function perToken<T>(sequences: Sequences, read: (place: number) => T): T[][][] {
+  const captions = Math.max(...sequences.map((row) => row.length));
+  const length = longest(sequences) - 1;
+  return sequences.map((row, picture) =>
+    row.map((tokens, caption) =>
+      Array.from({ length: tokens.length - 1 }, (_, t) => read((picture * captions + caption) * length + t)),
+    ),
+  );
 }
 
 /** 0, 1, 2, …: the positions of a caption's tokens, as a program's input. */

@@ -42,6 +42,8 @@ export const captionOptionsSchema = z.strictObject({
   batchSize: count.default(4),
   /** Adds to every caption what each of its tokens looked at. Default false. */
   attention: z.boolean().default(false),
+  /** Adds to every caption the log-probability of each of its tokens. Default false. */
+  logProbs: z.boolean().default(false),
   /** Show pictures as they are stored, whatever their EXIF orientation says. Default false. */
   ignoreExif: z.boolean().default(false),
   /** Fetch pictures from private addresses too, such as localhost. Default false. */

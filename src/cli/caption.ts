@@ -79,6 +79,7 @@ export function captionCommand(): Command {
     .option("--seed <n>", "sampling: equal seeds draw equal captions (default: 0)", integer(0))
     .option("--batch-size <n>", "pictures worked on at once (default: 4)", integer(1))
     .option("--attention", "add what each token looked at to JSON lines")
+    .option("--log-probs", "add each token's log-probability to JSON lines")
     .option("--ignore-exif", "take pictures as they are stored, not upright")
     .option("--allow-private", "fetch from private addresses too, such as localhost")
     .addOption(decoderStartOption())
@@ -113,10 +114,11 @@ async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
     ...rest,
     ...(earlyStopping && { earlyStopping: earlyStopping === "never" ? "never" : earlyStopping === "true" }),
   };
-  if (options.attention && !json && format !== "jsonl")
+  const inJsonOnly = options.attention ? "--attention" : options.logProbs && "--log-probs";
+  if (inJsonOnly && !json && format !== "jsonl")
     throw new LingolensError(
       "option-unsupported",
-      "--attention is written in JSON lines only; add --format jsonl.",
+      `${inJsonOnly} is written in JSON lines only; add --format jsonl.`,
     );
 
   const signal = interruptSignal();

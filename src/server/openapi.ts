@@ -178,7 +178,8 @@ export function openApiDocument({
             logProbs: {
               type: "array",
               items: { type: "number" },
-              description: "With the option logProbs: the log-probability of each token after the start token.",
+              description:
+                "With the option logProbs: the log-probability of each token after the start token.",
             },
             pieces: {
               type: "array",
