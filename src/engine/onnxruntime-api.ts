@@ -86,6 +86,8 @@ export class OnnxRuntimeApi {
 
   /** @throws {LingolensError} `engine-unavailable` for a file that is not ONNX Runtime 1.22 or newer */
   static load(path: string): OnnxRuntimeApi {
+    // It would keep an identifier of this device and report to its makers. The library reads this when it starts.
+    process.env.ORT_DISABLE_TELEMETRY = "1";
     let library: NativeLibrary;
     let base: Pointer;
     try {
