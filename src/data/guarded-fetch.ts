@@ -29,6 +29,8 @@ export class FetchError extends LingolensError {
     readonly failure: FetchFailure,
     message: string,
     options?: ErrorOptions,
+    /** Seconds after which the host wants to be asked again, where it said so. */
+    readonly retryAfter?: number,
   ) {
     super(failure === "address-refused" ? "address-refused" : "fetch-failed", message, options);
   }
@@ -204,6 +206,8 @@ async function readBody(
       throw new FetchError(
         `http-${answer.statusCode}`,
         `${shorten(url.href)} answered with HTTP ${answer.statusCode}.`,
+        undefined,
+        secondsIn(headerOf(answer, "retry-after")),
       );
     }
     inspect?.(answer.headers);
@@ -226,6 +230,11 @@ async function readBody(
   } finally {
     discard(answer);
   }
+}
+
+/** A date, the header's other form, is not read. */
+function secondsIn(text: string | undefined): number | undefined {
+  return text !== undefined && /^\s*\d{1,6}\s*$/.test(text) ? Number(text) : undefined;
 }
 
 /** We ask for no compression, but some servers compress all they send. */

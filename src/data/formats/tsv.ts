@@ -108,7 +108,7 @@ async function* tsvRecords(path: string): AsyncGenerator<{ fields: string[]; pla
 }
 
 /** Fields of a record; undefined where one is still open at its end. A quotation mark within a field is itself. */
-function quotedFields(record: string): string[] | undefined {
+export function quotedFields(record: string, delimiter = "\t"): string[] | undefined {
   const fields: string[] = [];
   let at = 0;
   for (;;) {
@@ -124,9 +124,9 @@ function quotedFields(record: string): string[] | undefined {
       } while (record[end] === '"');
       at = end;
     }
-    const tab = record.indexOf("\t", at);
-    fields.push(field + record.slice(at, tab < 0 ? undefined : tab));
-    if (tab < 0) return fields;
-    at = tab + 1;
+    const next = record.indexOf(delimiter, at);
+    fields.push(field + record.slice(at, next < 0 ? undefined : next));
+    if (next < 0) return fields;
+    at = next + 1;
   }
 }
