@@ -59,18 +59,24 @@ export function buildIfChanged() {
 export function build() {
   const sources = hashOfSources();
   rmSync(join(root, "dist"), { recursive: true, force: true });
-  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-  });
-  if (status === 0) writeFileSync(stamp, sources);
+  const succeeded =
+    runTool(["typescript", "bin", "tsc"], ["-p", "tsconfig.build.json"]) &&
+    runTool(["vite", "bin", "vite.js"], ["build", "--config", "web/vite.config.ts", "--logLevel", "warn"]);
+  if (succeeded) writeFileSync(stamp, sources);
+  return succeeded;
+}
+
+/** @returns whether a program of node_modules succeeded; its words go to stderr */
+function runTool(path, args) {
+  const program = join(root, "node_modules", ...path);
+  const { status } = spawnSync(process.execPath, [program, ...args], { cwd: root, stdio: ["ignore", 2, 2] });
   return status === 0;
 }
 
 function hashOfSources() {
-  const sources = readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".test.ts"))
+  const sources = ["src", "web"]
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && !entry.name.endsWith(".test.ts"))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
   const settings = ["tsconfig.json", "tsconfig.build.json", "package-lock.json"].map((name) =>

@@ -31,6 +31,9 @@ export interface Caller {
   readonly signal: AbortSignal;
 }
 
+/** Four digits say all that can be seen, and are a third of the bytes. */
+const rounded = (shares: readonly number[]): number[] => shares.map((share) => Number(share.toPrecision(4)));
+
 type OnPartial = (lang: string, text: string) => void;
 
 /** One picture for the model. */
@@ -194,7 +197,10 @@ export class CaptionService {
       lang,
       captions: captions.map((caption) => ({
         ...caption,
-        ...(caption.attention && { pieces: this.#pieces(caption.tokens) }),
+        ...(caption.attention && {
+          attention: caption.attention.map(rounded),
+          pieces: this.#pieces(caption.tokens),
+        }),
       })),
     };
   }
