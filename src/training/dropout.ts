@@ -1,5 +1,5 @@
 import type { HostTensor } from "../engine/engine.js";
-import { input, multiply, reshape, type Tensor, where } from "../graph/index.js";
+import { cast, input, multiply, reshape, type Tensor } from "../graph/index.js";
 import { threefry, type Words } from "./threefry.js";
 
 /** What the masks of a step depend on, beside the place that each is for. */
@@ -33,9 +33,9 @@ export class Dropout {
     const width = x.shape.at(-1) as number;
     const name = `dropout.${this.#places.length}`;
     this.#places.push({ name, width });
-    const kept = input(name, "bool", ["pictures", "captions", "length", width]);
+    const kept = input(name, "uint8", ["pictures", "captions", "length", width]);
     const scale = RESOLUTION / (RESOLUTION - this.#dropped);
-    return where(reshape(kept, x.shape), multiply(x, scale), 0);
+    return multiply(x, reshape(multiply(cast(kept, "float32"), scale), x.shape));
   };
 
   /**
@@ -57,7 +57,7 @@ export class Dropout {
           for (let caption = 0; caption < captions; caption++)
             for (let position = 0; position < length; position++, at += width)
               this.#fill(data.subarray(at, at + width), key, firstPicture + picture, caption, position);
-        return [name, { dtype: "bool", shape: [pictures, captions, length, width], data }];
+        return [name, { dtype: "uint8", shape: [pictures, captions, length, width], data }];
       }),
     );
   }

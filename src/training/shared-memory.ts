@@ -1,4 +1,5 @@
 import { LingolensError } from "../errors.js";
+import { openNativeLibrary } from "../native-library.js";
 
 /** The memories whose bytes WebAssembly can work on, by their buffers. */
 const memories = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
@@ -11,8 +12,8 @@ export function memoryOf(array: Float32Array): WebAssembly.Memory | undefined {
 const PAGE = 1 << 16;
 /** What 32 bits can address. */
 const MAX_PAGES = 1 << 16;
-/** Vectors are loaded fastest from such places. */
-const ALIGNMENT = 64;
+/** Arrays that are walked together begin at the same place of a page each: AdamW takes up to half as long again where not. */
+const ALIGNMENT = 4096;
 /** Smaller arrays are not worth a WebAssembly memory, each of which takes gigabytes of addresses. */
 const MIN_ELEMENTS = 1 << 20;
 
@@ -30,6 +31,7 @@ export function sharedStretches(count: number, elements: number): Float32Array[]
       const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
       buffer = memory.buffer as unknown as SharedArrayBuffer;
       memories.set(buffer, memory);
+      askForLargePages(buffer);
     } else buffer = new SharedArrayBuffer(count * bytes);
     return Array.from({ length: count }, (_, i) => new Float32Array(buffer, i * bytes, elements));
   } catch (cause) {
@@ -39,4 +41,17 @@ export function sharedStretches(count: number, elements: number): Float32Array[]
       { cause },
     );
   }
+}
+
+const MADV_HUGEPAGE = 14;
+
+/**
+ * Pages of 2 MiB, where Linux gives them to who asks: products and the optimiser walk gigabytes, and looking up their
+ * small pages takes a twentieth of the time. What is refused is done without.
+ */
+function askForLargePages(buffer: SharedArrayBuffer): void {
+  if (process.platform !== "linux") return;
+  const library = openNativeLibrary(null);
+  const madvise = library.func("int madvise(void*, size_t, int)");
+  madvise(new Uint8Array(buffer), buffer.byteLength, MADV_HUGEPAGE);
 }
