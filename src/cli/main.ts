@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { LingolensError } from "../errors.js";
+import { altCommand } from "./alt.js";
 import { captionCommand } from "./caption.js";
 import { compareCommand } from "./compare.js";
 import { dataCommand } from "./data.js";
@@ -39,6 +40,7 @@ const program = new Command("lingolens")
 for (const command of [
   captionCommand,
   serveCommand,
+  altCommand,
   trainCommand,
   evaluateCommand,
   metricsCommand,
