@@ -1,6 +1,3 @@
-/** Most bytes that are kept for later. */
-const MOST_BYTES = 128 * 2 ** 20;
-
 /**
  * Memory that one search after another uses: fresh megabytes for each would have to be zeroed, and the garbage collector
  * woken for them. Arrays are of a power of two of elements, and hold whatever they held before.
@@ -8,6 +5,9 @@ const MOST_BYTES = 128 * 2 ** 20;
 export class FloatPool {
   readonly #free = new Map<number, Float32Array[]>();
   #bytes = 0;
+
+  /** @param most bytes that are kept for later. Default: 128 MiB. */
+  constructor(private readonly most = 128 * 2 ** 20) {}
 
   /** At least so many elements. */
   take(length: number): Float32Array {
@@ -20,7 +20,7 @@ export class FloatPool {
 
   /** Gives back what `take` gave, which nobody uses any more. */
   give(array: Float32Array): void {
-    if (this.#bytes + array.byteLength > MOST_BYTES) return;
+    if (this.#bytes + array.byteLength > this.most) return;
     this.#bytes += array.byteLength;
     const free = this.#free.get(array.length);
     if (free) free.push(array);

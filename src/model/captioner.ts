@@ -70,6 +70,11 @@ export class CaptionerGraph {
     return languageModelHead(this.#parameters, this.config.decoder, hiddenStates, few);
   }
 
+  /** As `searchStep` takes them: all in one, since a step has a few rows only. */
+  headBlocks(hiddenStates: Tensor): readonly Tensor[] {
+    return [this.head(hiddenStates, { few: true })];
+  }
+
   /** `pixelValues` as a program's input, [pictures, channels, size, size]. */
   pixelValues(): Tensor {
     const { channels, imageSize } = this.config.vision;

@@ -1,6 +1,7 @@
 import {
   add,
   cast,
+  concat,
   constant,
   constantInt,
   type Dimension,
@@ -20,7 +21,7 @@ import type { KeyValue } from "../nn/attention.js";
 import { layerNorm } from "../nn/layer-norm.js";
 import { linear } from "../nn/linear.js";
 import { ParameterScope } from "../nn/parameters.js";
-import { lookUp } from "../nn/product.js";
+import { lookUp, productInBlocks } from "../nn/product.js";
 import { LAYER_NORM_EPS, type MarianConfig } from "./marian-config.js";
 import {
   causalBias,
@@ -29,7 +30,7 @@ import {
   type DecoderInputs,
   type DecoderOutputs,
   EMBEDDING,
-  languageModelHead,
+  HEAD_BIAS,
   selfAttention,
 } from "./mbart-decoder.js";
 import { keyValueInputs, keyValueNames, searchStep } from "./search-step.js";
@@ -114,14 +115,20 @@ export class MarianGraph {
     return { hiddenStates, lastHiddenState: hiddenStates.at(-1)!, own };
   }
 
-  /** [rows, hidden] → logits [rows, vocabulary]. Batches are large, so that a step has no few rows. */
+  /** [rows, hidden] → logits [rows, vocabulary] */
   head(hiddenStates: Tensor): Tensor {
+    const blocks = this.headBlocks(hiddenStates);
+    return blocks.length === 1 ? blocks[0]! : concat(blocks, 1);
+  }
+
+  /** As `searchStep` takes them: the logits of a large batch are more than the processor's cache holds. */
+  headBlocks(hiddenStates: Tensor): readonly Tensor[] {
     const { vocabularySize, renormalize, ids } = this.config;
-    const logits = languageModelHead(this.#parameters, this.config, hiddenStates);
-    if (!renormalize) return logits;
+    const bias = reshape(this.#parameters.get(HEAD_BIAS, [1, vocabularySize]), [vocabularySize]);
     const hidden = new Float32Array(vocabularySize);
     hidden[ids.pad] = UNSEEN;
-    return add(logits, constant(hidden, [vocabularySize]));
+    const shown = renormalize ? add(bias, constant(hidden, [vocabularySize])) : bias;
+    return productInBlocks(this.#parameters, EMBEDDING, hiddenStates, shown, HEAD_BLOCK);
   }
 
   /** @param ids [rows, length] */
@@ -149,7 +156,10 @@ export interface MarianDecoderOutputs extends Pick<DecoderOutputs, "lastHiddenSt
 /** [positions, hidden], of encoder and decoder. */
 export const POSITIONS = "model.embed_positions.weight";
 
-/** What hides a key from a query. */
+/** Tokens of the vocabulary whose logits are computed together: 4 MiB of them for 256 rows. */
+const HEAD_BLOCK = 4096;
+
+/** What hides a key from a query, and a token from a search. */
 const UNSEEN = -1e9;
 
 const ACTIVATIONS = {

@@ -87,6 +87,40 @@ export function productOfFew(
   return add(swapLast(matMul(weight, swapLast(x))), bias);
 }
 
+/**
+ * The same product as consecutive blocks of its outputs, for results that are reduced at once: what is done to a block
+ * finds it in the processor's cache.
+ * @param most outputs of a block; all blocks are of about the same size
+ */
+export function productInBlocks(
+  scope: ParameterScope,
+  name: string,
+  x: Tensor,
+  bias: Tensor,
+  most: number,
+): Tensor[] {
+  const [outFeatures, inFeatures] = [bias.shape[0] as number, x.shape[1] as number];
+  scope.noteInput(name, x);
+  const count = Math.ceil(outFeatures / most);
+  const blocks = Array.from({ length: count }, (_, i) => {
+    return [Math.floor((i * outFeatures) / count), Math.floor(((i + 1) * outFeatures) / count)] as const;
+  });
+  if (scope.isInt8(name)) {
+    const { weight, scale } = int8Weight(scope, name, [outFeatures, inFeatures]);
+    const smoothed = scope.smoothed(name, x);
+    return blocks.map(([start, end]) =>
+      add(
+        int8Product(smoothed, slice(weight, 1, start, end), slice(scale, 0, start, end)),
+        slice(bias, 0, start, end),
+      ),
+    );
+  }
+  const weight = scope.get(name, [outFeatures, inFeatures]);
+  return blocks.map(([start, end]) =>
+    gemm(x, slice(weight, 0, start, end), slice(bias, 0, start, end), { transposeB: true }),
+  );
+}
+
 /** Rows of the weight [rows, width]: ids [a, b] → [a, b, width]. */
 export function lookUp(
   scope: ParameterScope,

@@ -36,7 +36,8 @@ export interface BeamOptions extends Pick<GenerateOptions, "signal"> {
 /** A Marian model that runs: from the tokens of sentences to those of their translations. */
 export class MarianTranslator {
   readonly programs: Programs<MarianConfig, ProgramName>;
-  readonly #pool = new FloatPool();
+  /** The keys and values of sixty sentences, of which a batch of a caption's length needs most. */
+  readonly #pool = new FloatPool(256 * 2 ** 20);
 
   constructor(engine: Engine, weights: ProgramWeights<MarianConfig>, threads?: number) {
     this.programs = new Programs<MarianConfig, ProgramName>(
@@ -62,7 +63,9 @@ export class MarianTranslator {
   ): Promise<GeneratedSequence[]> {
     const { ids, maxPositions, forcedEos, bannedSequences } = this.config;
     const encode = await this.programs.get("encode");
-    const seen = await encode.run(this.sourceFeeds(sources));
+    const feeds = this.sourceFeeds(sources);
+    const memory = this.#crossMemory(feeds.ids!.data.length);
+    const seen = await encode.run(feeds, memory);
     const searches = sources.map((source) => {
       const options = {
         beams,
@@ -85,8 +88,16 @@ export class MarianTranslator {
       await generate(session, searches, { ...(signal && { signal }) });
     } finally {
       session.close();
+      for (const array of Object.values(memory)) this.#pool.give(array);
     }
     return searches.map(([search]) => search!.results()[0]!);
+  }
+
+  /** For what the encoder makes of so many tokens. */
+  #crossMemory(tokens: number): Record<string, Float32Array> {
+    const { layers, hiddenSize } = this.config.decoder;
+    const names = Array.from({ length: layers }, (_, i) => [`cross.${i}.key`, `cross.${i}.value`]).flat();
+    return Object.fromEntries(names.map((name) => [name, this.#pool.take(tokens * hiddenSize)]));
   }
 
   /** `ids` [sentences, length], padded, and `sourcePositions` [length]. */
