@@ -3,6 +3,7 @@ import { SCENE_LANGUAGES } from "../data/scenes/caption.js";
 import { SPLITS, type Split } from "../data/scenes/splits.js";
 import { writeScenes } from "../data/scenes/write.js";
 import { integer, interruptSignal, list } from "./arguments.js";
+import { downloadCommand, retryCommand } from "./data-download.js";
 import { progressBar } from "./progress-bar.js";
 
 const EXAMPLES = `
@@ -52,7 +53,12 @@ export function dataCommand(): Command {
   return new Command("data")
     .description("make and prepare datasets")
     .addCommand(scenes)
-    .addHelpText("after", EXAMPLES);
+    .addCommand(downloadCommand())
+    .addCommand(retryCommand())
+    .addHelpText(
+      "after",
+      `${EXAMPLES}\n  lingolens data download --input cc12m.tsv --out cc12m --size 256 --resize border`,
+    );
 }
 
 async function writeScenesFolder({ objects, lang, json, ...flags }: Flags): Promise<void> {

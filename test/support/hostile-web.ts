@@ -282,7 +282,7 @@ function rowsOf(count: number, base: string, without: readonly Expected[]): Host
     "no-url": (i) => `picture ${i}`,
     mail: (i) => `mailto:${i}@a.test`,
     "missing-name": (i) => `http://a${i}.missing.test/jpeg/${i}`,
-    "slow-name": (i) => `http://a${i}.slow.test/jpeg/${i}`,
+    "slow-name": (i) => `http://a${i}.slow.test:${new URL(base).port}/jpeg/${i}`,
   };
   let duplicates = 0;
   return Array.from({ length: count }, (_, i) => {

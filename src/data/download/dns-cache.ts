@@ -5,7 +5,7 @@ import type { LookupFunction } from "node:net";
 export interface DnsCacheOptions {
   /** Default: the system's, which knows its hosts file and takes a thread of libuv's pool each time. */
   readonly lookup?: LookupFunction;
-  /** Names resolved at a time. Default 16. */
+  /** Names resolved at a time. Default 64: some take ten seconds, and others wait for them. */
   readonly concurrency?: number;
   /** Seconds that an answer is good for. Default 600. */
   readonly lifetime?: number;
@@ -25,7 +25,7 @@ const PASSING_ERROR_LIFETIME = 1;
 const PASSING_ERRORS = new Set(["EAI_AGAIN", "ESERVFAIL", "ETIMEOUT", "ECONNREFUSED"]);
 
 export function cachedLookup(options: DnsCacheOptions = {}): LookupFunction {
-  const { lookup = systemLookup, concurrency = 16, lifetime = 600, capacity = 50_000 } = options;
+  const { lookup = systemLookup, concurrency = 64, lifetime = 600, capacity = 50_000 } = options;
   const entries = new Map<string, Entry>();
   const waiting: (() => void)[] = [];
   let running = 0;

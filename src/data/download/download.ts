@@ -194,15 +194,17 @@ function createWorkers(plan: Plan, options: FetchingOptions): ShardWorker[] {
   const wanted = options.workers ?? Math.max(1, cores >> 1);
   const processes = isBuilt && !options.lookup ? wanted : 0;
   const parts = Math.max(1, processes);
-  const fetch = { ...DEFAULT_FETCH_RULES, userAgent: defaultUserAgent(), ...options.fetch };
+  const rules = { ...DEFAULT_FETCH_RULES, userAgent: defaultUserAgent(), ...options.fetch };
+  // A server of one's own needs no consideration.
+  const perHost = options.fetch?.perHost ?? (rules.allowPrivate ? rules.concurrency : rules.perHost);
   const settings: DownloaderSettings = {
     out: options.out,
     shardSize: plan.shardSize,
     pictures: plan.pictures,
     fetch: {
-      ...fetch,
-      concurrency: Math.ceil(fetch.concurrency / parts),
-      perHost: Math.ceil(fetch.perHost / parts),
+      ...rules,
+      concurrency: Math.ceil(rules.concurrency / parts),
+      perHost: Math.ceil(perHost / parts),
     },
     decoders: Math.ceil(cores / parts),
   };

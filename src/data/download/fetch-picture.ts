@@ -27,7 +27,7 @@ export const DEFAULT_FETCH_RULES: Omit<FetchRules, "userAgent"> = {
   concurrency: 128,
   perHost: 8,
   deadline: 30,
-  maxBytes: 32 * 2 ** 20,
+  maxBytes: 16 * 2 ** 20,
   maxRedirects: 5,
   allowPrivate: false,
   ignoreOptOut: false,
@@ -37,7 +37,7 @@ export const DEFAULT_FETCH_RULES: Omit<FetchRules, "userAgent"> = {
 const AGENT_NAME = "lingolens";
 
 /** Memory for answers that are being read or wait to be decoded. */
-const ANSWER_BYTES = 96 * 2 ** 20;
+const ANSWER_BYTES = 64 * 2 ** 20;
 
 export interface FetchedPicture {
   readonly bytes: Uint8Array;

@@ -24,8 +24,8 @@ interface Running {
   readonly reject: (error: Error) => void;
 }
 
-/** Names are resolved and files written in threads of libuv's pool, beside which pictures are to be decoded. */
-const THREADS = 32;
+/** Threads of libuv's pool: 64 names may be resolved in them, and pictures are to be decoded and written meanwhile. */
+const THREADS = 96;
 
 export class ProcessWorker implements ShardWorker {
   readonly #running = new Map<number, Running>();
