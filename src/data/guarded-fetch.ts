@@ -237,6 +237,9 @@ function secondsIn(text: string | undefined): number | undefined {
   return text !== undefined && /^\s*\d{1,6}\s*$/.test(text) ? Number(text) : undefined;
 }
 
+/** Each piece takes a thread of libuv's pool, behind whatever else waits for one. */
+const DECOMPRESSED_BYTES = 2 ** 18;
+
 /** We ask for no compression, but some servers compress all they send. */
 function decompressed(answer: Dispatcher.ResponseData): Readable {
   const encoding = headerOf(answer, "content-encoding")?.trim().toLowerCase();
@@ -247,7 +250,7 @@ function decompressed(answer: Dispatcher.ResponseData): Readable {
     br: createBrotliDecompress,
   }[encoding ?? ""];
   // An error of the body reaches the reader through the decompressor, which the pipeline destroys with it.
-  return make ? pipeline(answer.body, make(), () => {}) : answer.body;
+  return make ? pipeline(answer.body, make({ chunkSize: DECOMPRESSED_BYTES }), () => {}) : answer.body;
 }
 
 /** Gives up what is left unread, and the connection with it. */
