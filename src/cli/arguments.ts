@@ -110,8 +110,12 @@ export async function openCaptioner(
 /** Aborts when the user interrupts; a second interrupt ends the process at once. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
-  process.once("SIGINT", () => controller.abort());
-  process.once("SIGTERM", () => controller.abort());
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  const interrupt = () => {
+    for (const signal of signals) process.off(signal, interrupt);
+    controller.abort();
+  };
+  for (const signal of signals) process.on(signal, interrupt);
   return controller.signal;
 }
 

@@ -66,19 +66,26 @@ async function trainByRecipe(
   const show = progressDisplay(recipe);
   const download = downloadBar();
   let last: TrainProgress | undefined;
+  const signal = interruptSignal();
+  signal.addEventListener("abort", () =>
+    process.stderr.write(
+      "\nStopping: the step is finished and a checkpoint written. Interrupt again to leave now.\n",
+    ),
+  );
   try {
     await startRun(engine, {
       recipe,
       out: folder,
       resume,
-      signal: interruptSignal(),
+      signal,
       hub: { offline, onProgress: download.update },
       ...(threads !== undefined && { threads }),
-      onStart: ({ step, parameters }) => {
+      onStart: ({ step, parameters, trainable }) => {
         download.stop();
         const from = step > 0 ? `going on from step ${step}` : "from the start";
         process.stderr.write(
-          `Training ${recipe.name}, ${(parameters / 1e6).toFixed(1)} M parameters, ${from}, into ${folder}\n`,
+          `Training ${recipe.name}, ${millions(parameters)} M parameters` +
+            `${trainable < parameters ? `, ${millions(trainable)} M of them trained` : ""}, ${from}, into ${folder}\n`,
         );
         show.start(step);
       },
@@ -98,6 +105,8 @@ async function trainByRecipe(
     process.stdout.write(`${JSON.stringify({ step: recipe.steps, loss: last?.loss, model: final })}\n`);
   else process.stdout.write(`Done: the model is in ${final}\n`);
 }
+
+const millions = (count: number): string => (count / 1e6).toFixed(1);
 
 async function findRecipe(name: string): Promise<unknown> {
   const builtIn = recipes[formerNames[name] ?? name];

@@ -5,6 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { start } from "../../test/support/command-line.js";
 import { temporaryFolder } from "../../test/support/tiny-captioner.js";
+import { readTensors } from "../../test/support/tiny-model.js";
 import { writeScenes } from "../data/scenes/write.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
@@ -62,12 +63,12 @@ function run(
 }
 
 /** Runs until a step is done, then stops. */
-async function runUntil(step: number, out: string): Promise<void> {
+async function runUntil(step: number, out: string, change: Partial<RecipeInput> = {}): Promise<void> {
   const controller = new AbortController();
   const onProgress: RunOptions["onProgress"] = (progress) => {
     if (progress.step === step) controller.abort();
   };
-  await expect(run(out, { signal: controller.signal, onProgress })).rejects.toMatchObject({
+  await expect(run(out, { signal: controller.signal, onProgress, change })).rejects.toMatchObject({
     code: "cancelled",
   });
 }
@@ -203,6 +204,49 @@ describe("a run that was stopped", () => {
   });
 });
 
+describe("frozen parameters", () => {
+  const freeze = ["model.encoder.*", "model.decoder.layers.*", "!*.encoder_attn.*"];
+  const weightsOf = async (path: string) => {
+    const tensors = await readTensors(join(path, "model.safetensors"));
+    return new Map(
+      [...tensors].map(([name, { data }]) => [name, Buffer.from(data.buffer).toString("base64")]),
+    );
+  };
+
+  it("stay as they were, take no room in a checkpoint, and a stopped run ends with the same bits", async () => {
+    const [straight, stopped] = [newFolder(), newFolder()];
+    await runUntil(1, straight, { freeze });
+    const before = await weightsOf(join(straight, "checkpoints/step-000001"));
+    await run(straight, { change: { freeze } });
+    await runUntil(5, stopped, { freeze });
+    await run(stopped, { change: { freeze } });
+    const last = "checkpoints/step-000012";
+    for (const file of ["final/model.safetensors", `${last}/training-state.safetensors`])
+      expect((await bytes(stopped, file)) === (await bytes(straight, file)), file).toBe(true);
+
+    const after = await weightsOf(join(straight, "final"));
+    const moved = [...after].filter(([name, value]) => value !== before.get(name)).map(([name]) => name);
+    expect(moved).toContain("model.shared.weight");
+    expect(moved).toContain("model.decoder.layers.0.encoder_attn.q_proj.weight");
+    expect(moved.filter((name) => /^model.encoder|self_attn|fc1/.test(name))).toEqual([]);
+    const moments = await readTensors(join(straight, last, "training-state.safetensors"));
+    expect([...moments.keys()].filter((name) => /\.(model\.encoder|.*self_attn|.*fc1)/.test(name))).toEqual(
+      [],
+    );
+    expect(moments.has("mean.model.shared.weight")).toBe(true);
+    expect(moments.size).toBeLessThan(before.size);
+  });
+
+  it("cannot be trained on from a checkpoint without their moments", async () => {
+    const out = newFolder();
+    await runUntil(2, out, { freeze });
+    await expect(run(out)).rejects.toMatchObject({
+      code: "checkpoint-mismatch",
+      message: expect.stringMatching(/no state of the optimiser for .*it was frozen/),
+    });
+  });
+});
+
 describe("a checkpoint that is damaged", () => {
   const damages: [string, (path: string) => Promise<void>][] = [
     ["a flipped bit among the weights", (path) => flipBit(join(path, "model.safetensors"))],
@@ -286,6 +330,55 @@ describe("a run that was killed", () => {
     expect(await metrics(out), killed).toEqual(await metrics(whole));
     expect(await checkpoints(out), killed).toEqual(["step-000011", "step-000012"]);
     expect((await readdir(out)).sort(), killed).toEqual((await readdir(whole)).sort());
+  });
+});
+
+describe("a run at the command line that is interrupted", () => {
+  /** A recipe that does not end, in a file. */
+  const endless = async (name: string, change: Partial<RecipeInput> = {}) => {
+    const file = join(folder.path, `${name}.json`);
+    const never = { steps: 1_000_000, checkpointEvery: 1_000_000, logEvery: 1 };
+    await writeFile(file, JSON.stringify({ ...recipe, ...never, ...change }));
+    return file;
+  };
+  const lines = (out: string) => readFile(join(out, "metrics.jsonl"), "utf8").catch(() => "");
+
+  it("writes a checkpoint, leaves with 130, and goes on from there", async () => {
+    const [file, out] = [await endless("interrupted"), newFolder()];
+    const { child, finished } = start(["train", file, "--out", out]);
+    while (child.exitCode === null && (await lines(out)) === "") await wait(10);
+    child.kill("SIGINT");
+    const { code, stderr } = await finished;
+    expect(code, stderr).toBe(130);
+    const [name, ...others] = await checkpoints(out);
+    const step = Number(name!.slice("step-".length));
+    expect(others).toEqual([]);
+    expect(stderr).toContain(`stopped after step ${step}. The same command goes on from there. (cancelled)`);
+    expect(await readdir(out)).not.toContain("final");
+    const steps = (await lines(out))
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).step);
+    expect(Math.max(...steps)).toBe(step);
+    const from: number[] = [];
+    await run(out, { change: { steps: step + 1 }, onStart: (started) => from.push(started.step) });
+    expect(from).toEqual([step]);
+  });
+
+  it("a second time leaves at once", async () => {
+    // Many small parts: a step takes seconds.
+    const file = await endless("twice", { batchSize: 1024, gradientAccumulation: 1024, workers: 1 });
+    const out = newFolder();
+    const { child, finished } = start(["train", file, "--out", out]);
+    while (child.exitCode === null && (await lines(out)) === "") await wait(10);
+    child.kill("SIGINT");
+    await new Promise((resolve) =>
+      child.stderr.on("data", (text) => /Interrupt again/.test(text) && resolve(text)),
+    );
+    child.kill("SIGINT");
+    await finished;
+    expect(child.signalCode).toBe("SIGINT");
+    expect(await checkpoints(out)).toEqual([]);
   });
 });
 

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { compileProgram } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
-import { LingolensError, throwIfCancelled } from "../errors.js";
+import { LingolensError } from "../errors.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { removeLeftovers, writeFileAtomically, writeFolderAtomically } from "../weights/atomic-file.js";
 import { adamWStep, globalNorm } from "./adamw.js";
@@ -87,7 +87,7 @@ export async function train(options: TrainOptions): Promise<void> {
       if (signal?.aborted) {
         if (progress.step > saved) await checkpoints.start(state);
         await checkpoints.finish();
-        throwIfCancelled(signal);
+        throw stopped(progress.step);
       }
       checkpoints.check();
       const running = gradients.compute(pictures, progress.step);
@@ -196,6 +196,13 @@ async function update(
   }
   progress.step += 1;
   return { norm, learningRate };
+}
+
+function stopped(step: number): LingolensError {
+  return new LingolensError(
+    "cancelled",
+    `The run was stopped after step ${step}. The same command goes on from there.`,
+  );
 }
 
 function divergence(step: number, { learningRate, maxSkippedSteps }: Recipe): LingolensError {
