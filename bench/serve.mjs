@@ -4,7 +4,7 @@
 //
 // Each client sends an example picture and, once it has the captions, the next. The server and the clients share this
 // machine. Figures of each server: captions a second, 50th and 95th percentile of the time to an answer, answers by
-// status, stalls of the server's event loop, and its memory at the start and at the end.
+// status, stalls of the server's event loop, and its memory at each quarter of the time.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -28,13 +28,14 @@ const { values } = parseArgs({
 const [clients, seconds] = [Number(values.clients), Number(values.seconds)];
 const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const pictures = await Promise.all(examplePictures.map((path) => readFile(path)));
-const bodies = pictures.map((bytes) =>
-  JSON.stringify({
-    images: [{ base64: bytes.toString("base64") }],
-    lang: values.lang,
-    beams: Number(values.beams),
-  }),
-);
+const BOUNDARY = "-------------------------lingolens";
+const bodies = pictures.map((bytes) => {
+  const head = (disposition) => `\r\n--${BOUNDARY}\r\ncontent-disposition: form-data; ${disposition}\r\n\r\n`;
+  const fields = { lang: values.lang, beams: values.beams };
+  const texts = Object.entries(fields).map(([name, value]) => head(`name="${name}"`) + value);
+  const file = head('name="image"; filename="scene.png"');
+  return Buffer.concat([Buffer.from(texts.join("") + file), bytes, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
+});
 
 async function start(args) {
   const model = values.model ? ["--model", values.model] : [];
@@ -52,7 +53,10 @@ async function metricsOf(url) {
 
 function send(url, agent, body) {
   return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    const headers = {
+      "content-type": `multipart/form-data; boundary=${BOUNDARY}`,
+      "content-length": body.length,
+    };
     const sent = request(`${url}/v1/captions`, { method: "POST", agent, headers }, (answer) => {
       const chunks = [];
       answer.on("data", (chunk) => chunks.push(chunk)).on("error", reject);
@@ -83,13 +87,16 @@ async function load(name, args) {
   };
   const running = Array.from({ length: clients }, (_, i) => client(i));
   await wait(2000); // Until all clients are under way, and the server's code is compiled.
-  const before = await metricsOf(url);
+  await metricsOf(url); // Which counts stalls from its last look on.
   measuring = true;
   const since = performance.now();
-  await wait(seconds * 1000);
+  const looks = [];
+  for (let quarter = 0; quarter < 4; quarter++) {
+    await wait(seconds * 250);
+    looks.push(await metricsOf(url));
+  }
   measuring = false;
   const elapsed = (performance.now() - since) / 1000;
-  const after = await metricsOf(url);
   over = true;
   await Promise.all(running);
   agent.destroy();
@@ -97,15 +104,16 @@ async function load(name, args) {
   const [code] = await once(child, "exit");
   latencies.sort((a, b) => a - b);
   const percentile = (share) => Math.round(latencies[Math.floor(latencies.length * share)] ?? Number.NaN);
-  const megabytes = (metrics) => Math.round(metrics("process_resident_memory_bytes") / 1e6);
+  const memory = looks.map((look) => Math.round(look("process_resident_memory_bytes") / 1e6));
+  const stall = (name) => Math.round(Math.max(...looks.map((look) => look(name))) * 1000);
+  const last = looks.at(-1);
+  const perBatch = last("lingolens_batch_pictures_sum") / last("lingolens_batch_pictures_count");
   const perSecond = captions / elapsed;
   console.log(
     `${name}: ${perSecond.toFixed(1)} captions/s, p50 ${percentile(0.5)} ms, p95 ${percentile(0.95)} ms, ` +
-      `statuses ${JSON.stringify(statuses)}, ` +
-      `${(after("lingolens_batch_pictures_sum") / after("lingolens_batch_pictures_count")).toFixed(1)} pictures a batch, ` +
-      `event loop p99 ${(after("lingolens_event_loop_delay_p99_seconds") * 1000).toFixed(0)} ms and at most ` +
-      `${(after("lingolens_event_loop_delay_max_seconds") * 1000).toFixed(0)} ms, ` +
-      `memory ${megabytes(before)} then ${megabytes(after)} MB, exit code ${code} after SIGTERM`,
+      `statuses ${JSON.stringify(statuses)}, ${perBatch.toFixed(1)} pictures a batch, event loop stalls p99 ` +
+      `${stall("lingolens_event_loop_delay_p99_seconds")} ms, longest ${stall("lingolens_event_loop_delay_max_seconds")} ms, ` +
+      `memory by quarter ${memory.join(", ")} MB, exit code ${code} after SIGTERM`,
   );
   return perSecond;
 }

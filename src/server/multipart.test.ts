@@ -57,6 +57,10 @@ describe("parseForm", () => {
     ]);
   });
 
+  it("takes a line end before the first boundary", () => {
+    expect(simple(`\r\n${part('name="a"')}`)).toEqual([["a", undefined, "x"]]);
+  });
+
   it("refuses what is malformed, and ends", () => {
     const whole = Buffer.from(
       `--b\r\ncontent-disposition: form-data; name="a"\r\n\r\n1\r\n${part('name="c"', "22")}`,

@@ -29,9 +29,12 @@ export function parseForm(contentType: string, body: Buffer): FormPart[] {
   const parts: FormPart[] = [];
   // What stands before the first delimiter is for people whose program cannot read forms.
   const first = delimiter.subarray(CRLF.length);
-  const start = body.indexOf(first) === 0 ? 0 : body.indexOf(delimiter);
-  if (start < 0) throw malformed("its boundary does not occur");
-  let at = start === 0 ? first.length : start + delimiter.length;
+  let at = first.length;
+  if (!body.subarray(0, first.length).equals(first)) {
+    const start = body.indexOf(delimiter);
+    if (start < 0) throw malformed("its boundary does not occur");
+    at = start + delimiter.length;
+  }
   for (;;) {
     if (body.subarray(at, at + 2).equals(Buffer.from("--"))) return parts;
     const lineEnd = body.indexOf(CRLF, at);
