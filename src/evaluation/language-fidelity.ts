@@ -17,6 +17,11 @@ export async function loadLanguageIdentifier(): Promise<IdentifyLanguage> {
   return (text) => identifier.detect(text.replaceAll("<PERSON>", " ")).language;
 }
 
+/** Whether the identifier knows a language, by its ISO code. */
+export function identifies(lang: string): boolean {
+  return languages.some(({ iso }) => iso === lang) && !UNKNOWN.has(lang);
+}
+
 /**
  * Share of captions that are in a language; a caption without a word is in none. Nothing where the identifier does not
  * know the language.

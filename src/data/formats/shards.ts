@@ -26,7 +26,8 @@ export async function* shardBlocks(paths: readonly string[], language: string): 
     };
 }
 
-interface Sample {
+/** Files that share a name. */
+export interface ShardSample {
   /** Name without the endings. */
   readonly key: string;
   /** By ending, such as "jpg". */
@@ -34,8 +35,9 @@ interface Sample {
   readonly texts: Map<string, string>;
 }
 
-async function* samplesOf(path: string): AsyncGenerator<Sample> {
-  let sample: Sample | undefined;
+/** The samples of a shard, in order. */
+export async function* samplesOf(path: string): AsyncGenerator<ShardSample> {
+  let sample: ShardSample | undefined;
   for await (const member of tarMembers(path)) {
     const [, key, cased] = /^((?:.*\/)?[^/.]+)\.([^/]+)$/s.exec(member.name) ?? [];
     // What has no ending, or nothing before it, belongs to no sample.
@@ -65,7 +67,8 @@ async function readText({ length, read }: TarMember, place: string): Promise<str
   }
 }
 
-function readSample(path: string, { key, files, texts }: Sample, language: string): DatasetEntry {
+/** @param language of captions in `.txt` and of a `caption` in `.json` */
+export function readSample(path: string, { key, files, texts }: ShardSample, language: string): DatasetEntry {
   const place = placeOf(path, key);
   const picture = PICTURES.flatMap((ending) => files.get(ending) ?? [])[0];
   if (!picture)

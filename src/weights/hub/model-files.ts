@@ -1,10 +1,11 @@
 /** Which of a repository's files make a model. */
 import { LingolensError } from "../../errors.js";
+import { MARIAN_TOKENIZER_FILES } from "../marian-folder.js";
 import { TOKENIZER_FILES } from "../model-folder.js";
 import { isFileName } from "../shards.js";
 
 /** What a caller needs of a model. */
-export type ModelPart = "config" | "tokenizer" | "weights";
+export type ModelPart = "config" | "tokenizer" | "marian-tokenizer" | "weights";
 
 const CONFIG_FILES = ["config.json", "generation_config.json", "preprocessor_config.json"];
 
@@ -35,6 +36,11 @@ export async function modelFiles(source: FileSource, parts: readonly ModelPart[]
     if (here(["sentencepiece.bpe.model", "tokenizer.json"]).length === 0)
       throw missing(source, "a tokenizer (sentencepiece.bpe.model or tokenizer.json)");
     names.push(...here(TOKENIZER_FILES));
+  }
+  if (parts.includes("marian-tokenizer")) {
+    for (const name of ["source.spm", "target.spm", "vocab.json"])
+      if (!source.files.has(name)) throw missing(source, name);
+    names.push(...here(MARIAN_TOKENIZER_FILES));
   }
   if (parts.includes("weights")) names.push(...(await weightsFiles(source)));
   return names;
