@@ -1,5 +1,5 @@
-import type { ProgramWeights } from "../engine/programs.js";
 import type { HostTensors } from "../engine/compile.js";
+import type { ProgramWeights } from "../engine/programs.js";
 import { LingolensError } from "../errors.js";
 import type { WeightLocation } from "../graph/index.js";
 import type { CaptionerConfig } from "../model/config.js";
