@@ -28,6 +28,8 @@ export const cc12m: RecipeInput = {
   languages: ["en", "es", "de", "fr"],
   steps: 42_000,
   batchSize: 128,
+  // Parts of 8 pictures: all at once would take several times the memory.
+  gradientAccumulation: 16,
   seed: 42,
   learningRate: 3e-4,
   warmupSteps: 1_000,
