@@ -2,7 +2,8 @@
  * Corpus BLEU (Papineni et al. 2002, https://aclanthology.org/P02-1040) without smoothing, as `compute_bleu` of
  * tensorflow/nmt defines it, which the original used.
  */
-import { countNgrams, orderOf } from "./ngrams.js";
+import { sumOf } from "./bootstrap.js";
+import { matchesOf, NgramCounts, NgramIndex } from "./ngrams.js";
 
 export const BLEU_ORDERS = 4;
 
@@ -40,14 +41,10 @@ export type BleuStatistics = readonly number[];
 
 /** BLEU of all segments together. Without a single hypothesis token it is 0. */
 export function corpusBleu(
-  segments: Iterable<BleuSegment>,
+  segments: readonly BleuSegment[],
   lengthOf: ReferenceLength = "shortest",
 ): BleuResult {
-  const sums = new Array<number>(2 + 2 * BLEU_ORDERS).fill(0);
-  for (const segment of segments) {
-    for (const [i, value] of bleuStatistics(segment, lengthOf).entries()) sums[i]! += value;
-  }
-  return bleuOfStatistics(sums);
+  return bleuOfStatistics(sumOf(bleuStatistics(segments, lengthOf)));
 }
 
 /**
@@ -55,41 +52,46 @@ export function corpusBleu(
  * shorter and counts as much as the others. Without segments it is 0.
  */
 export function meanChunkBleu(segments: readonly BleuSegment[]): BleuResult["bleu"] {
+  const statistics = bleuStatistics(segments, "shortest");
   const sums: [number, number, number, number] = [0, 0, 0, 0];
   let chunks = 0;
   for (let start = 0; start < segments.length; start += CHUNK_SEGMENTS) {
-    const { bleu } = corpusBleu(segments.slice(start, start + CHUNK_SEGMENTS));
+    const { bleu } = bleuOfStatistics(sumOf(statistics.slice(start, start + CHUNK_SEGMENTS)));
     for (const [i, score] of bleu.entries()) sums[i]! += score;
     chunks += 1;
   }
   return sums.map((sum) => sum / Math.max(1, chunks)) as typeof sums;
 }
 
-/** An n-gram matches at most as often as it occurs in the reference that has it most often. */
+/** Of each segment. An n-gram matches at most as often as it occurs in the reference that has it most often. */
 export function bleuStatistics(
-  { hypothesis, references }: BleuSegment,
+  segments: readonly BleuSegment[],
   lengthOf: ReferenceLength,
-): BleuStatistics {
-  const most = new Map<string, number>();
-  for (const reference of references) {
-    for (const [ngram, count] of countNgrams(reference, 1, BLEU_ORDERS)) {
-      if (count > (most.get(ngram) ?? 0)) most.set(ngram, count);
+): BleuStatistics[] {
+  const index = new NgramIndex(BLEU_ORDERS);
+  const counts = new NgramCounts(index);
+  const most = new NgramCounts(index);
+  return segments.map(({ hypothesis, references }) => {
+    const texts = references.map((reference) => index.numbersOf(reference));
+    for (const text of texts) {
+      for (let at = text.from; at < text.end; at++) {
+        const ngram = text.numbers[at]!;
+        if (counts.add(ngram) > most.of(ngram)) most.add(ngram);
+      }
+      counts.clear(text);
     }
-  }
-  const matches = new Array<number>(BLEU_ORDERS).fill(0);
-  for (const [ngram, count] of countNgrams(hypothesis, 1, BLEU_ORDERS)) {
-    const limit = most.get(ngram);
-    if (limit !== undefined) matches[orderOf(ngram) - 1]! += Math.min(count, limit);
-  }
-  const totals = matches.map((_, i) => Math.max(0, hypothesis.length - i));
-  const length = expectedLength(hypothesis.length, references, lengthOf);
-  return [hypothesis.length, length, ...matches, ...totals];
+    const own = index.numbersOf(hypothesis);
+    const matches = matchesOf(own, most, counts);
+    for (const text of texts) most.clear(text);
+    const length = expectedLength(hypothesis.length, references, lengthOf);
+    return [hypothesis.length, length, ...matches, ...own.counts];
+  });
 }
 
 export function bleuOfStatistics(statistics: BleuStatistics): BleuResult {
   const [hypothesisLength = 0, referenceLength = 0] = statistics;
   const precisions = Array.from({ length: BLEU_ORDERS }, (_, i) => {
-    const total = statistics[2 + BLEU_ORDERS + i]!;
+    const total = statistics[2 + BLEU_ORDERS + i] ?? 0;
     return total > 0 ? statistics[2 + i]! / total : 0;
   });
   const brevityPenalty = penalty(hypothesisLength, referenceLength);

@@ -1,6 +1,6 @@
 /** What is wrong with captions that can be seen without references: faults that readers complain about. */
 import { captionTokens, UNSPACED_LANGUAGES } from "./caption-tokens.js";
-import { countNgrams } from "./ngrams.js";
+import { NgramCounts, NgramIndex } from "./ngrams.js";
 
 export interface CaptionFaults {
   /** Share of captions without a word. */
@@ -25,6 +25,7 @@ const LONGEST_REPEATED = 4;
  */
 export function captionFaults(captions: readonly string[], lang: string): CaptionFaults {
   const tokens = captions.map((caption) => captionTokens(caption, lang));
+  const [distinct1, distinct2] = distinct(tokens);
   const share = (count: number) => count / captions.length;
   // Where tokens are letters, words such as "人人" repeat one as they should.
   const shortest = UNSPACED_LANGUAGES.has(lang) ? 2 : 1;
@@ -32,8 +33,8 @@ export function captionFaults(captions: readonly string[], lang: string): Captio
     emptyRate: share(tokens.filter((words) => words.length === 0).length),
     repetitionRate: share(tokens.filter((words) => repeats(words, shortest)).length),
     personRate: share(captions.filter((caption) => /<person>/i.test(caption)).length),
-    distinct1: distinct(tokens, 1),
-    distinct2: distinct(tokens, 2),
+    distinct1,
+    distinct2,
     meanLength: share(tokens.reduce((sum, words) => sum + words.length, 0)),
   };
 }
@@ -49,15 +50,18 @@ function repeats(words: readonly string[], shortest: number): boolean {
   return false;
 }
 
-/** 0 where there are none. */
-function distinct(captions: readonly (readonly string[])[], order: number): number {
-  const seen = new Set<string>();
-  let total = 0;
+/** Different words and different pairs as shares of all; 0 where there are none. */
+function distinct(captions: readonly (readonly string[])[]): [words: number, pairs: number] {
+  const index = new NgramIndex(2);
+  const counts = new NgramCounts(index);
+  const seen = [0, 0];
+  const all = [0, 0];
   for (const words of captions) {
-    for (const [ngram, count] of countNgrams(words, order, order)) {
-      seen.add(ngram);
-      total += count;
+    for (const [i, ngram] of index.numbersOf(words).numbers.entries()) {
+      const order = i < words.length ? 0 : 1;
+      all[order]! += 1;
+      if (counts.add(ngram) === 1) seen[order]! += 1;
     }
   }
-  return total === 0 ? 0 : seen.size / total;
+  return [seen[0]! / Math.max(1, all[0]!), seen[1]! / Math.max(1, all[1]!)];
 }

@@ -4,7 +4,7 @@
  * pairs of words too.
  */
 import type { Statistics } from "./bootstrap.js";
-import { countNgrams } from "./ngrams.js";
+import { matchesOf, NgramCounts, NgramIndex, type Ngrams } from "./ngrams.js";
 import { SPACES } from "./word-tokenizer.js";
 
 const CHARACTER_ORDERS = 6;
@@ -22,9 +22,12 @@ export function chrfStatistics(
   references: readonly (readonly string[])[],
 ): ChrfStatistics {
   const rows: Record<ChrfKind, number[][]> = { chrf: [], "chrf++": [] };
-  for (const [i, text] of hypotheses.entries()) {
-    const hypothesis = ngramsOf(text);
-    const candidates = references[i]!.map((reference) => compare(hypothesis, ngramsOf(reference)));
+  const characters = new Matcher(CHARACTER_ORDERS);
+  const words = new Matcher(WORD_ORDERS);
+  for (const [i, hypothesis] of hypotheses.entries()) {
+    const ofCharacters = characters.match(charactersOf(hypothesis), references[i]!.map(charactersOf));
+    const ofWords = words.match(wordsOf(hypothesis), references[i]!.map(wordsOf));
+    const candidates = ofCharacters.map((row, j) => [...row, ...ofWords[j]!]);
     rows.chrf.push(best(candidates.map((row) => row.slice(0, 3 * CHARACTER_ORDERS))));
     rows["chrf++"].push(best(candidates));
   }
@@ -52,30 +55,8 @@ function best(rows: readonly number[][]): number[] {
   return rows.reduce((first, row) => (chrfOf(row) > chrfOf(first) ? row : first));
 }
 
-/** Counts by order: characters' six, then words' two. */
-type Ngrams = readonly ReadonlyMap<string, number>[];
-
-function ngramsOf(text: string): Ngrams {
-  const characters = text.split(SPACES).join("");
-  const words = wordsOf(text);
-  return [
-    ...characterNgrams(characters),
-    ...Array.from({ length: WORD_ORDERS }, (_, i) => countNgrams(words, i + 1, i + 1)),
-  ];
-}
-
-function characterNgrams(text: string): Map<string, number>[] {
-  // Most texts have a character in each code unit, and slices of them are cheap.
-  const units = /[\ud800-\udfff]/.test(text) ? [...text] : text;
-  return Array.from({ length: CHARACTER_ORDERS }, (_, i) => {
-    const counts = new Map<string, number>();
-    for (let end = i + 1; end <= units.length; end++) {
-      const slice = units.slice(end - i - 1, end);
-      const ngram = typeof slice === "string" ? slice : slice.join("");
-      counts.set(ngram, (counts.get(ngram) ?? 0) + 1);
-    }
-    return counts;
-  });
+function charactersOf(text: string): string[] {
+  return [...text.split(SPACES).join("")];
 }
 
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
@@ -92,18 +73,31 @@ function wordsOf(text: string): string[] {
   });
 }
 
-function compare(hypothesis: Ngrams, reference: Ngrams): number[] {
-  return hypothesis.flatMap((counts, i) => {
-    const others = reference[i]!;
-    let total = 0;
-    let shared = 0;
-    for (const [ngram, count] of counts) {
-      total += count;
-      const other = others.get(ngram);
-      if (other !== undefined) shared += Math.min(count, other);
-    }
-    let referenceTotal = 0;
-    for (const count of others.values()) referenceTotal += count;
-    return [others.size > 0 ? total : 0, referenceTotal, shared];
-  });
+/** Compares n-grams of one kind of token. */
+class Matcher {
+  readonly #index: NgramIndex;
+  readonly #inReference: NgramCounts;
+  readonly #inHypothesis: NgramCounts;
+
+  constructor(orders: number) {
+    this.#index = new NgramIndex(orders);
+    this.#inReference = new NgramCounts(this.#index);
+    this.#inHypothesis = new NgramCounts(this.#index);
+  }
+
+  /** A row for each reference. */
+  match(hypothesis: readonly string[], references: readonly (readonly string[])[]): number[][] {
+    const own = this.#index.numbersOf(hypothesis);
+    return references.map((reference) => this.#compare(own, this.#index.numbersOf(reference)));
+  }
+
+  #compare(hypothesis: Ngrams, reference: Ngrams): number[] {
+    this.#inReference.addAll(reference);
+    const shared = matchesOf(hypothesis, this.#inReference, this.#inHypothesis);
+    this.#inReference.clear(reference);
+    return shared.flatMap((count, i) => {
+      const total = reference.counts[i]!;
+      return [total > 0 ? hypothesis.counts[i]! : 0, total, count];
+    });
+  }
 }

@@ -2,7 +2,7 @@
  * CIDEr (Vedantam et al. 2015, https://arxiv.org/abs/1411.5726): how near a caption's n-grams are to its references',
  * each weighted by how few pictures have it.
  */
-import { countNgrams, orderOf } from "./ngrams.js";
+import { NgramCounts, NgramIndex, type Ngrams } from "./ngrams.js";
 
 const ORDERS = 4;
 /** Width of CIDEr-D's penalty for length, in pairs of words. */
@@ -28,83 +28,96 @@ export interface CiderScores {
  * score depends on the others: alone it is 0.
  */
 export function cider(segments: readonly CiderSegment[]): CiderScores {
-  const references = segments.map((segment) =>
-    segment.references.map((tokens) => countNgrams(tokens, 1, ORDERS)),
-  );
-  const rarity = rarityOf(references);
+  const index = new NgramIndex(ORDERS);
+  const hypotheses = index.numbersOfAll(segments.map((segment) => segment.hypothesis));
+  const texts = index.numbersOfAll(segments.flatMap((segment) => segment.references)).values();
+  const references = segments.map((segment) => segment.references.map(() => texts.next().value!));
+  const visit = visitor(raritiesOf(references, index), new NgramCounts(index));
+
+  // Everything below is overwritten for each text: there are many, and all are short.
+  const weights = new Float64Array(index.size);
+  const hypothesisNorms = new Float64Array(ORDERS);
+  const referenceNorms = new Float64Array(ORDERS);
+  /** Products of the weights of hypothesis and reference; limited, the former are at most the latter. */
+  const limitedProducts = new Float64Array(ORDERS);
+  const products = new Float64Array(ORDERS);
+  const keep: Visit = (ngram, weight) => {
+    weights[ngram] = weight;
+  };
+  const compare: Visit = (ngram, weight, order) => {
+    const own = weights[ngram]!;
+    limitedProducts[order]! += Math.min(own, weight) * weight;
+    products[order]! += own * weight;
+  };
+  const meanCosine = (sums: Float64Array) => {
+    let sum = 0;
+    for (let order = 0; order < ORDERS; order++) {
+      const norms = hypothesisNorms[order]! * referenceNorms[order]!;
+      if (norms > 0) sum += sums[order]! / norms;
+    }
+    return sum / ORDERS;
+  };
+
   const ciderD: number[] = [];
   const plain: number[] = [];
-  for (const [i, segment] of segments.entries()) {
-    const hypothesis = vectorOf(
-      countNgrams(segment.hypothesis, 1, ORDERS),
-      segment.hypothesis.length,
-      rarity,
-    );
+  for (const [i, hypothesis] of hypotheses.entries()) {
+    visit(hypothesis, hypothesisNorms, keep);
     let [limited, unlimited] = [0, 0];
-    for (const [j, counts] of references[i]!.entries()) {
-      const reference = vectorOf(counts, segment.references[j]!.length, rarity);
-      const similarities = similarityOf(hypothesis, reference);
-      limited += similarities.limited;
-      unlimited += similarities.unlimited;
+    for (const reference of references[i]!) {
+      limitedProducts.fill(0);
+      products.fill(0);
+      visit(reference, referenceNorms, compare);
+      limited += meanCosine(limitedProducts) * lengthPenalty(hypothesis, reference);
+      unlimited += meanCosine(products);
     }
-    ciderD.push((SCALE * limited) / segment.references.length);
-    plain.push((SCALE * unlimited) / segment.references.length);
+    for (let at = hypothesis.from; at < hypothesis.end; at++) weights[hypothesis.numbers[at]!] = 0;
+    ciderD.push((SCALE * limited) / references[i]!.length);
+    plain.push((SCALE * unlimited) / references[i]!.length);
   }
   return { ciderD, plain };
 }
 
-/** Natural logarithm of the share of segments whose references have an n-gram, negated. */
-function rarityOf(
-  references: readonly (readonly ReadonlyMap<string, number>[])[],
-): (ngram: string) => number {
-  const segmentsWith = new Map<string, number>();
-  for (const counts of references) {
-    for (const ngram of new Set(counts.flatMap((map) => [...map.keys()])))
-      segmentsWith.set(ngram, (segmentsWith.get(ngram) ?? 0) + 1);
+/** By n-gram, the natural logarithm of the share of segments whose references have it, negated. */
+function raritiesOf(references: readonly (readonly Ngrams[])[], index: NgramIndex): Float64Array {
+  const segmentsWith = new Float64Array(index.size);
+  const last = new Int32Array(index.size).fill(-1);
+  for (const [segment, texts] of references.entries()) {
+    for (const { numbers, from, end } of texts) {
+      for (let at = from; at < end; at++) {
+        const ngram = numbers[at]!;
+        if (last[ngram] === segment) continue;
+        last[ngram] = segment;
+        segmentsWith[ngram]! += 1;
+      }
+    }
   }
   const all = Math.log(references.length);
-  return (ngram) => all - Math.log(segmentsWith.get(ngram) ?? 1);
+  return segmentsWith.map((count) => all - Math.log(Math.max(1, count)));
 }
 
-interface Vector {
-  readonly weights: ReadonlyMap<string, number>;
-  /** Euclidean length by order. */
-  readonly norms: readonly number[];
-  /** Pairs of words. */
-  readonly pairs: number;
+/** @param order from 0 */
+type Visit = (ngram: number, weight: number, order: number) => void;
+
+/** A function that calls back with each different n-gram of a text, and sets the weights' Euclidean lengths by order. */
+function visitor(rarities: Float64Array, counts: NgramCounts) {
+  return (text: Ngrams, norms: Float64Array, callback: Visit): void => {
+    counts.addAll(text);
+    let at = text.from;
+    for (let order = 0; order < ORDERS; order++) {
+      let squares = 0;
+      for (const end = at + text.counts[order]!; at < end; at++) {
+        const ngram = text.numbers[at]!;
+        const weight = counts.take(ngram) * rarities[ngram]!;
+        if (weight === 0) continue;
+        squares += weight ** 2;
+        callback(ngram, weight, order);
+      }
+      norms[order] = Math.sqrt(squares);
+    }
+  };
 }
 
-function vectorOf(
-  counts: ReadonlyMap<string, number>,
-  tokens: number,
-  rarity: (ngram: string) => number,
-): Vector {
-  const squares = new Array<number>(ORDERS).fill(0);
-  const weights = new Map<string, number>();
-  for (const [ngram, count] of counts) {
-    const weight = count * rarity(ngram);
-    weights.set(ngram, weight);
-    squares[orderOf(ngram) - 1]! += weight ** 2;
-  }
-  return { weights, norms: squares.map(Math.sqrt), pairs: Math.max(0, tokens - 1) };
-}
-
-/** Mean cosine over the orders, with and without CIDEr-D's changes. */
-function similarityOf(hypothesis: Vector, reference: Vector): { limited: number; unlimited: number } {
-  const limited = new Array<number>(ORDERS).fill(0);
-  const unlimited = new Array<number>(ORDERS).fill(0);
-  for (const [ngram, weight] of hypothesis.weights) {
-    const other = reference.weights.get(ngram);
-    if (other === undefined) continue;
-    const order = orderOf(ngram) - 1;
-    limited[order]! += Math.min(weight, other) * other;
-    unlimited[order]! += weight * other;
-  }
-  const cosine = (products: readonly number[]) =>
-    products.reduce((sum, product, order) => {
-      const norms = hypothesis.norms[order]! * reference.norms[order]!;
-      return norms === 0 ? sum : sum + product / norms;
-    }, 0) / ORDERS;
-  const penalty = Math.exp(-((hypothesis.pairs - reference.pairs) ** 2) / (2 * SIGMA ** 2));
-  return { limited: penalty * cosine(limited), unlimited: cosine(unlimited) };
+function lengthPenalty(hypothesis: Ngrams, reference: Ngrams): number {
+  const difference = hypothesis.counts[1]! - reference.counts[1]!;
+  return Math.exp(-(difference ** 2) / (2 * SIGMA ** 2));
 }

@@ -91,8 +91,7 @@ function compareLanguage(
     captions: pairs.length,
     bleu: compare(
       (sums) => bleuOfStatistics(sums).bleu[3],
-      (captions) =>
-        segmentsOf(captions, references, wordTokens).map((segment) => bleuStatistics(segment, "shortest")),
+      (captions) => bleuStatistics(segmentsOf(captions, references, wordTokens), "shortest"),
     ),
     sacreBleu: compare(
       (sums) => sacreBleuOf(sums, options),

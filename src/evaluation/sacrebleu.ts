@@ -78,9 +78,11 @@ export function sacreBleuStatistics(
   { tokenize = "13a", lowercase = false }: SacreBleuOptions,
 ): Statistics {
   const tokens = (text: string) => sacreBleuTokens(lowercase ? text.toLowerCase() : text, tokenize);
-  return hypotheses.map((hypothesis, i) =>
-    bleuStatistics({ hypothesis: tokens(hypothesis), references: references[i]!.map(tokens) }, "closest"),
-  );
+  const segments = hypotheses.map((hypothesis, i) => ({
+    hypothesis: tokens(hypothesis),
+    references: references[i]!.map(tokens),
+  }));
+  return bleuStatistics(segments, "closest");
 }
 
 /** Points from the sum of segments' statistics. */
