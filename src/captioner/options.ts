@@ -75,6 +75,7 @@ export function resolveCaptionOptions(options: CaptionOptions): ResolvedCaptionO
       throw unsupported(
         `Sampling works without beams; got beams ${options.beams}. Leave one of the two out.`,
       );
+    resolved.beams = 1; // So that what was resolved can be resolved again.
   } else {
     const given = SAMPLING_ONLY.find((name) => resolved[name] !== undefined);
     if (given)

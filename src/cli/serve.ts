@@ -64,7 +64,7 @@ export function serveCommand(): Command {
     )
     .option(
       "--api-key <key>",
-      "a key that clients must show; may be repeated; others see it, so rather:",
+      "a key that clients must show; may be repeated; lists of processes show it",
       collect,
     )
     .option("--api-key-file <file>", "a file of keys, one a line; also LINGOLENS_API_KEY in the environment")
@@ -152,6 +152,7 @@ async function serve(flags: Flags): Promise<void> {
     const server = await startServer(parts, { host, port });
     log("listening", { url: server.url, model: model ?? "bundled", keys: apiKeys.length });
     process.stdout.write(`${server.url}\n`);
+    void files?.prepare();
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
     log("stopping");
     const answered = await server.close();

@@ -130,7 +130,12 @@ export class App {
     });
     app.post("/v1/pictures", async (c) => {
       const { signal } = c.get("request");
-      const { type, bytes } = await showPicture(await this.#readBody(c), settings, signal);
+      const { type, bytes } = await showPicture(
+        c.req.header("content-type"),
+        await this.#readBody(c),
+        settings,
+        signal,
+      );
       return c.body(bytes, 200, { "content-type": type, "cache-control": "no-store" });
     });
     const models = describeModel(this.parts);

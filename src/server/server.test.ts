@@ -74,6 +74,15 @@ describe("POST /v1/captions", () => {
     expect(results[0].captions).toEqual(results[1].captions);
   });
 
+  it("draws captions", async () => {
+    const asked = { images: [base64(0)], sample: true, temperature: 2, seed: 3, numCaptions: 4 };
+    const { results } = await (await post("/v1/captions", asked)).json();
+    expect(results[0].captions).toHaveLength(4);
+    const streamed = await post("/v1/captions/stream", asked);
+    const { data } = serverSentEvents(await streamed.text()).find(({ event }) => event === "result")!;
+    expect({ ...data, image: "" }).toEqual({ ...results[0], image: "" });
+  });
+
   it("gives alternatives, and attention with the pieces of the text when asked", async () => {
     const plain = await (await post("/v1/captions", { images: [base64(0)] })).json();
     expect(Object.keys(plain.results[0].captions[0])).toEqual(["text", "score", "tokens"]);

@@ -15,14 +15,17 @@ export const pictureRequestSchema = z.strictObject({
 
 /**
  * The bytes of a picture elsewhere, as they are.
- * @throws {HttpError} `bad-request`; {LingolensError} `unreadable-image` for what is no picture, and what `guardedFetch`
+ * @throws {HttpError} `unsupported-media-type`, `bad-request`; {LingolensError} `unreadable-image` for what is no picture, and what `guardedFetch`
  * throws
  */
 export async function showPicture(
+  contentType: string | undefined,
   body: Buffer,
   settings: ServerSettings,
   signal: AbortSignal,
 ): Promise<{ type: string; bytes: Uint8Array<ArrayBuffer> }> {
+  if (!/^application\/json\s*(?:;|$)/i.test(contentType ?? ""))
+    throw new HttpError("unsupported-media-type", "Expected a body of type application/json.");
   const { url } = parse(body);
   return withFetched(url, settings, signal, async (bytes) => {
     const found = sniff(bytes);

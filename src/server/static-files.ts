@@ -73,6 +73,11 @@ export class StaticFiles {
     return { headers: { ...headers, "content-encoding": "br" }, body: await body };
   }
 
+  /** Compresses the page's own files now, so that the first visitor need not wait for it. */
+  async prepare(): Promise<void> {
+    for (const path of this.paths) if (!path.endsWith(".wasm")) await this.get(`/${path}`, "br");
+  }
+
   async #read(path: string): Promise<Uint8Array<ArrayBuffer>> {
     return new Uint8Array(await readFile(join(this.folder, path)));
   }

@@ -1,4 +1,5 @@
 import type { Captioner } from "../../src/captioner/captioner.js";
+import type { ModelFiles } from "../../src/server/model-files.js";
 import { type RunningServer, startServer } from "../../src/server/server.js";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../../src/server/settings.js";
 import type { StaticFiles } from "../../src/server/static-files.js";
@@ -13,6 +14,7 @@ export async function testServer(
   captioner: Captioner,
   settings: Partial<ServerSettings> = {},
   files?: StaticFiles,
+  modelFiles?: ModelFiles,
 ): Promise<TestServer> {
   const events: ({ event: string } & Record<string, unknown>)[] = [];
   const server = await startServer(
@@ -23,6 +25,7 @@ export async function testServer(
       version: "1.2.3",
       log: (event, fields) => events.push({ event, ...fields }),
       files,
+      modelFiles,
     },
     { host: "127.0.0.1", port: 0 },
   );

@@ -1,6 +1,6 @@
 /**
- * Keeps the page's own files, so that it opens without network. The model's files are kept by lingolens itself; what the
- * API answers is not, but for the list of models.
+ * Keeps the page's own files, so that it opens without network. The model's files are kept by lingolens itself, and
+ * what the API answers is not kept.
  */
 export type {}; // a module, in which `self` can be told what it is
 
@@ -33,8 +33,7 @@ self.addEventListener("fetch", (event) => {
   const path = pathOf(request.url);
   if (request.method !== "GET" || path === undefined) return;
   if (path.startsWith(UNCHANGING)) event.respondWith(keptFirst(request));
-  else if (path === "v1/models" || SHELL.includes(path === "" ? "./" : path))
-    event.respondWith(networkFirst(request));
+  else if (SHELL.includes(path === "" ? "./" : path)) event.respondWith(networkFirst(request));
 });
 
 /** Below the page; undefined elsewhere. */

@@ -21,6 +21,8 @@ async function load({ model, engine }: Extract<ToWorker, { type: "load" }>): Pro
       model,
       wasmPaths: engine,
       device: (await isLarge(model)) ? "auto" : "wasm",
+      // One processor is left to the page: threads that have to wait for it hold up the others.
+      threads: Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)),
       onProgress: ({ done, total }) => send({ type: "progress", done, total }),
     });
     const { size, cropSize } = captioner.preprocessor;

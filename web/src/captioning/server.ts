@@ -1,3 +1,4 @@
+import { readStored, writeStored } from "../settings/use-stored.js";
 import {
   type Caption,
   type Captioning,
@@ -7,6 +8,9 @@ import {
   type Request,
 } from "./caption.js";
 import { readEvents } from "./event-stream.js";
+
+/** Under which the device remembers what the server said of its model. */
+const MODEL = "model";
 
 /** Times that a busy server is asked again, and the longest wait in seconds before that. */
 const RETRIES = 5;
@@ -38,13 +42,23 @@ interface ErrorDetail {
  * @throws {Failure} `unreachable`, `unauthorized`
  */
 export async function connectServer(key: string | undefined): Promise<Captioning> {
-  const response = await ask("v1/models", { headers: keyHeader(key) });
-  const { models } = (await response.json()) as Models;
-  const [model] = models;
-  return {
-    model: { ...model!, languages: model!.languages.map(({ code }) => code) },
-    describe: (request) => describe(request, key),
-  };
+  return { model: await fetchModel(key), describe: (request) => describe(request, key) };
+}
+
+/** What the server says of its model; without network, what it said last: the model may be on the device. */
+async function fetchModel(key: string | undefined): Promise<Model> {
+  try {
+    const response = await ask("v1/models", { headers: keyHeader(key) });
+    const { models } = (await response.json()) as Models;
+    const [model] = models;
+    const known = { ...model!, languages: model!.languages.map(({ code }) => code) };
+    writeStored(MODEL, known);
+    return known;
+  } catch (error) {
+    const kept = readStored(MODEL);
+    if (kept && error instanceof Failure && error.code === "unreachable") return kept as Model;
+    throw error;
+  }
 }
 
 async function describe(request: Request, key: string | undefined): Promise<void> {

@@ -22,12 +22,8 @@ export function Intake({
   const [camera, setCamera] = useState(false);
   return (
     <section className={isEmpty ? "intake" : "intake is-compact"} aria-label={say.addMore}>
-      {isEmpty && (
-        <>
-          <h1>{say.heading}</h1>
-          <p className="lead">{say.lead}</p>
-        </>
-      )}
+      <h1 className={isEmpty ? undefined : "for-screen-readers"}>{say.heading}</h1>
+      {isEmpty && <p className="lead">{say.lead}</p>}
       <div className="intake-ways">
         <button type="button" className="primary" onClick={() => input.current!.click()}>
           <Icon name={isEmpty ? "picture" : "add"} />
