@@ -78,7 +78,7 @@ export function serveCommand(): Command {
     .option("--max-batch <n>", `most pictures in a batch (default: ${standard.maxBatch})`, integer(1))
     .option(
       "--batch-wait <ms>",
-      `wait so long for a batch to fill (default: ${standard.batchWait})`,
+      `begin a batch when no picture came for so long (default: ${standard.batchWait})`,
       integer(0),
     )
     .option("--concurrency <n>", `batches worked on at once (default: ${standard.concurrency})`, integer(1))

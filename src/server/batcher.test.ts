@@ -114,6 +114,19 @@ describe("Batcher", () => {
     expect(await Promise.all(later)).toEqual([30, 40, 50, 60, 70]);
   });
 
+  it("waits for more while more come, and begins nevertheless", async () => {
+    const { batches, submit } = held(100);
+    const work: Promise<number>[] = [];
+    const since = performance.now();
+    while (batches.length === 0) {
+      work.push(submit(work.length));
+      await pause(1);
+      expect(performance.now() - since).toBeLessThan(1000);
+    }
+    expect(batches[0]!.inputs.length).toBeGreaterThan(3);
+    for (const one of work) one.catch(() => {});
+  });
+
   it("drops work that is not wanted any more, and stops a batch once nobody wants it", async () => {
     const { batcher, batches, submit } = held(2);
     const clients = Array.from({ length: 3 }, () => new AbortController());

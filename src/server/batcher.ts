@@ -15,7 +15,7 @@ export interface Job<T, R> {
 export interface BatcherOptions<T, R> {
   readonly maxBatch: number;
   readonly maxRows: number;
-  /** Milliseconds. */
+  /** Milliseconds without a newcomer after which a batch begins. */
   readonly batchWait: number;
   readonly concurrency: number;
   /** Works on inputs of one kind; results in their order. The signal aborts when nobody waits any more. */
@@ -23,6 +23,9 @@ export interface BatcherOptions<T, R> {
   /** Called when a batch begins. */
   readonly onBatch?: (size: number) => void;
 }
+
+/** The longest wait for company, in times of `batchWait`. */
+const LONGEST_WAIT = 5;
 
 /**
  * Gathers the work of many requests into batches. While all places are taken, work gathers by itself; a batch that
@@ -32,6 +35,8 @@ export class Batcher<T, R> {
   readonly #queue = new FairQueue<Job<T, R>>();
   #running = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When the wait for company began. */
+  #since = 0;
 
   constructor(private readonly options: BatcherOptions<T, R>) {}
 
@@ -71,18 +76,19 @@ export class Batcher<T, R> {
     });
   }
 
+  /** Waits anew with each that comes, since where there is one there may be more, but not for ever. */
   #schedule(): void {
-    if (this.#timer !== undefined || this.#running >= this.options.concurrency || this.#queue.size === 0)
-      return;
-    const full = this.#queue.size >= this.options.maxBatch;
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#begin();
-        this.#schedule();
-      },
-      full ? 0 : this.options.batchWait,
-    );
+    const { concurrency, maxBatch, batchWait } = this.options;
+    if (this.#running >= concurrency || this.#queue.size === 0) return;
+    if (this.#timer === undefined) this.#since = performance.now();
+    clearTimeout(this.#timer);
+    const left = this.#since + LONGEST_WAIT * batchWait - performance.now();
+    const wait = this.#queue.size >= maxBatch ? 0 : Math.max(0, Math.min(batchWait, left));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#begin();
+      this.#schedule();
+    }, wait);
   }
 
   #begin(): void {

@@ -10,7 +10,7 @@ export interface ServerSettings {
   readonly allowPrivate: boolean;
   /** Most pictures in a batch. */
   readonly maxBatch: number;
-  /** Milliseconds for which an idle server waits for company of a first picture. */
+  /** Milliseconds without another picture after which an idle server begins; at most five times as long in all. */
   readonly batchWait: number;
   /** Batches and streams worked on at once. */
   readonly concurrency: number;
