@@ -206,7 +206,8 @@ function createWorkers(plan: Plan, options: FetchingOptions): ShardWorker[] {
       concurrency: Math.ceil(rules.concurrency / parts),
       perHost: Math.ceil(perHost / parts),
     },
-    decoders: Math.ceil(cores / parts),
+    // Twice as many as processors: between its steps, a picture waits for the thread that fetches.
+    decoders: Math.ceil((2 * cores) / parts),
   };
   if (processes > 0) return Array.from({ length: processes }, () => new ProcessWorker(settings));
   return [new Downloader(settings, options.lookup ? { lookup: options.lookup } : { concurrency: 2 })];

@@ -124,53 +124,65 @@ type Made = Pick<ProcessedPicture, "jpeg" | "width" | "height" | "perceptualHash
 /** A JPEG of a kind that every reader shows alike stays byte for byte; it is decoded all the same, to its end. */
 async function keep(
   file: Sharp,
-  { autoOrient: { width, height }, orientation = 1, space }: Metadata,
+  header: Metadata,
   format: ImageFormat,
   bytes: Uint8Array,
   rules: PictureRules,
 ): Promise<Made> {
-  const small = await readRgb(upright(file.clone()).resize(64, 64, { fit: "fill" }), format);
+  const { orientation = 1, space } = header;
+  const { width, height } = header.autoOrient;
+  const small = await readRgb(upright(file.clone(), header).resize(64, 64, { fit: "fill" }), format);
   const isPlain = format === "JPEG" && orientation === 1 && (space === "srgb" || space === "b-w");
   const jpeg = isPlain
     ? bytes
-    : await decoding(format, upright(file).toColourspace("srgb").jpeg({ quality: rules.quality }).toBuffer());
+    : await decoding(
+        format,
+        upright(file, header).toColourspace("srgb").jpeg({ quality: rules.quality }).toBuffer(),
+      );
   return { jpeg, width, height, perceptualHash: perceptualHash(small) };
 }
 
 /** The whole picture is resized before anything is cut off, since it is to be decoded to its end. */
 async function resize(
   file: Sharp,
-  { autoOrient: { width, height } }: Metadata,
+  header: Metadata,
   format: ImageFormat,
   { resize: mode, size, upscale, quality }: PictureRules,
 ): Promise<Made> {
+  const { width, height } = header.autoOrient;
   const fitted = mode === "border" ? Math.max(width, height) : Math.min(width, height);
   const scale = upscale ? size / fitted : Math.min(1, size / fitted);
   const scaled = (side: number) => Math.max(1, Math.round(side * scale));
-  const rgb = await readRgb(upright(file).resize(scaled(width), scaled(height), { fit: "fill" }), format);
-  const pixels = sharp(rgb.data, { raw: { width: rgb.width, height: rgb.height, channels: 3 } });
-  const [across, down] = [size - rgb.width, size - rgb.height];
-  if (mode === "border" && (across > 0 || down > 0))
-    pixels.extend({
-      left: across >> 1,
-      right: across - (across >> 1),
-      top: down >> 1,
-      bottom: down - (down >> 1),
-      background: "white",
-    });
-  if (mode === "center-crop" && (across < 0 || down < 0))
-    pixels.extract({
-      left: Math.max(0, -across >> 1),
-      top: Math.max(0, -down >> 1),
-      width: Math.min(size, rgb.width),
-      height: Math.min(size, rgb.height),
-    });
-  const { data, info } = await pixels.jpeg({ quality }).toBuffer({ resolveWithObject: true });
-  return { jpeg: data, width: info.width, height: info.height, perceptualHash: perceptualHash(rgb) };
+  const pipeline = upright(file, header).resize(scaled(width), scaled(height), { fit: "fill" });
+  const rgb = await readRgb(pipeline, format);
+  const framed = frame(rgb, mode, size);
+  const pixels = sharp(framed.data, { raw: { width: framed.width, height: framed.height, channels: 3 } });
+  const jpeg = await pixels.jpeg({ quality }).toBuffer();
+  return { jpeg, width: framed.width, height: framed.height, perceptualHash: perceptualHash(rgb) };
 }
 
-function upright(file: Sharp): Sharp {
-  return file.autoOrient().flatten({ background: "white" });
+/** A picture in the middle of a white square, or the middle of a picture, no larger than a square. */
+function frame(rgb: RgbImage, mode: ResizeMode, size: number): RgbImage {
+  if (mode === "keep-ratio") return rgb;
+  const width = mode === "border" ? size : Math.min(size, rgb.width);
+  const height = mode === "border" ? size : Math.min(size, rgb.height);
+  if (width === rgb.width && height === rgb.height) return rgb;
+  const data = Buffer.alloc(width * height * 3, 255);
+  // Of the one that is smaller on an axis, the place in the other.
+  const [left, top] = [Math.abs(width - rgb.width) >> 1, Math.abs(height - rgb.height) >> 1];
+  const [rows, columns] = [Math.min(height, rgb.height), Math.min(width, rgb.width)];
+  for (let y = 0; y < rows; y++) {
+    const from = ((rgb.height > height ? top + y : y) * rgb.width + (rgb.width > width ? left : 0)) * 3;
+    const to = ((height > rgb.height ? top + y : y) * width + (width > rgb.width ? left : 0)) * 3;
+    data.set(rgb.data.subarray(from, from + columns * 3), to);
+  }
+  return { width, height, data };
+}
+
+/** What is transparent becomes white. */
+function upright(file: Sharp, { orientation = 1, hasAlpha }: Metadata): Sharp {
+  const turned = orientation > 1 ? file.autoOrient() : file;
+  return hasAlpha ? turned.flatten({ background: "white" }) : turned;
 }
 
 async function readRgb(pipeline: Sharp, format: ImageFormat): Promise<RgbImage> {
