@@ -4,7 +4,9 @@ import { FloatPool } from "../generation/float-pool.js";
 import { type GenerateOptions, generate } from "../generation/generate.js";
 import type { Search } from "../generation/search.js";
 import type { CaptionerConfig } from "../model/config.js";
+import { resolveLanguage } from "../text/languages.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
+import { withPersonPolicy } from "../text/person-mask.js";
 import type { RawJson } from "../weights/model-folder.js";
 import type { ModelPrograms } from "./model-programs.js";
 import type { ResolvedCaptionOptions } from "./options.js";
@@ -57,6 +59,7 @@ export class Describer {
       readonly onStep?: (searches: readonly (readonly Search[])[]) => void;
     } = {},
   ): Promise<Caption[][][]> {
+    for (const language of languages) this.text([], language, options);
     const cross = await this.encode(pictures);
     const settings = searchSettings(options, this.config, this.tokenizer, this.generationConfig);
     const searches = pictures.map(() =>
@@ -79,9 +82,9 @@ export class Describer {
     const logProbs = options.logProbs ? await this.#logProbs(cross, sequences) : undefined;
     return found.map((row, picture) => {
       let place = 0;
-      return row.map((results) =>
+      return row.map((results, language) =>
         results.map(({ tokens, score }) => {
-          const text = this.tokenizer.decode(tokens);
+          const text = this.text(tokens, languages[language]!, options);
           const i = place++;
           return {
             text,
@@ -93,6 +96,15 @@ export class Describer {
         }),
       );
     });
+  }
+
+  /** What is shown of a caption: its tokens' text after the person policy. */
+  text(
+    tokens: readonly number[],
+    language: string,
+    { person }: Pick<ResolvedCaptionOptions, "person">,
+  ): string {
+    return withPersonPolicy(this.tokenizer.decode(tokens), resolveLanguage(language).iso, person);
   }
 
   /** `cross.N.key`, `cross.N.value` of some pictures. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { LingolensError } from "../errors.js";
+import { PERSON_POLICIES } from "../text/person-mask.js";
 
 const count = z.int().positive();
 
@@ -28,6 +29,8 @@ export const captionOptionsSchema = z.strictObject({
   numCaptions: count.max(64).default(1),
   /** Words and phrases that no caption may hold. Default none. */
   suppress: z.array(z.string().min(1)).default([]),
+  /** What becomes of `<PERSON>`: kept, said as "a person" in the caption's language, or dropped. Default "keep". */
+  person: z.enum(PERSON_POLICIES).default("keep"),
   /** Draw tokens at random instead of searching for the likeliest. Default false. */
   sample: z.boolean().default(false),
   /** Above 1 bolder, below 1 more careful; for sampling. Default 1. */

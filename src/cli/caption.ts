@@ -4,6 +4,7 @@ import type { CaptionResult, NamedPicture } from "../captioner/captioner.js";
 import type { CaptionOptions } from "../captioner/options.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { expandInputs } from "../image/expand-inputs.js";
+import { PERSON_POLICIES } from "../text/person-mask.js";
 import {
   checkDevice,
   collect,
@@ -72,6 +73,12 @@ export function captionCommand(): Command {
     )
     .option("--num-captions <n>", "captions per picture and language (default: 1)", integer(1))
     .option("--suppress <text>", "a word or phrase that no caption may hold; may be repeated", collect)
+    .addOption(
+      new Option(
+        "--person <policy>",
+        'what becomes of <PERSON>: kept, said as "a person", or dropped (default: keep)',
+      ).choices(PERSON_POLICIES),
+    )
     .option("--sample", "draw tokens at random instead of searching")
     .option("--temperature <x>", "sampling: above 1 bolder, below 1 more careful (default: 1)", decimal)
     .option("--top-k <n>", "sampling: draw from so many tokens; 0 for all (default: 50)", integer(0))

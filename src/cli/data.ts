@@ -4,6 +4,7 @@ import { SPLITS, type Split } from "../data/scenes/splits.js";
 import { writeScenes } from "../data/scenes/write.js";
 import { integer, interruptSignal, list } from "./arguments.js";
 import { downloadCommand, retryCommand } from "./data-download.js";
+import { translateCommand } from "./data-translate.js";
 import { progressBar } from "./progress-bar.js";
 
 const EXAMPLES = `
@@ -55,6 +56,7 @@ export function dataCommand(): Command {
     .addCommand(scenes)
     .addCommand(downloadCommand())
     .addCommand(retryCommand())
+    .addCommand(translateCommand())
     .addHelpText(
       "after",
       `${EXAMPLES}\n  lingolens data download --input cc12m.tsv --out cc12m --size 256 --resize border`,

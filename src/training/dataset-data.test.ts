@@ -46,6 +46,7 @@ function open(options: Partial<DatasetDataOptions> = {}) {
     languageWeights: {},
     randomCrop: 1,
     randomMirror: 0,
+    person: "keep",
     skipLimit: 0.01,
     seed: 1,
     batchSize: 8,
@@ -67,6 +68,22 @@ const pixels = (pictures: readonly CaptionedPicture[]) =>
   pictures.map(({ pixelValues }) => pixelValues.join());
 
 describe("datasetData", () => {
+  it("says a person instead of a masked name, or nothing, in each caption's language", async () => {
+    const masked = { image: lines[0]!.image, captions: { en: "<PERSON>", de: "ein Kreis von <PERSON>" } };
+    const plain = (en: string, de: string) => ({ image: lines[0]!.image, captions: { en, de } });
+    const learnt = async (entry: object, person: "keep" | "word") => {
+      const path = await list(`person-${person}-${JSON.stringify(entry).length}.jsonl`, [entry]);
+      return (await open({ path, person, batchSize: 1, evaluateCount: 0 })).batch(0);
+    };
+    const [said] = await learnt(masked, "word");
+    const [written] = await learnt(plain("A person", "ein Kreis von einer Person"), "keep");
+    expect(said!.captions).toEqual(written!.captions);
+    const path = await list("person-drop.jsonl", [masked]);
+    const [dropped] = await (await open({ path, person: "drop", batchSize: 1, evaluateCount: 0 })).batch(0);
+    expect(dropped!.captions[0]).toEqual([]);
+    await expect(open({ person: "word", languages: ["en", "fi"] })).rejects.toThrow(/got "fi"/);
+  });
+
   it("gives a step the same pictures and captions every time, and every step others", async () => {
     const data = await open();
     expect(data.validationCount).toBe(5);

@@ -1,5 +1,7 @@
 import { captionsIn, type DatasetEntry, type DatasetOptions, openDataset } from "../data/dataset.js";
 import { LingolensError } from "../errors.js";
+import { resolveLanguage } from "../text/languages.js";
+import { type PersonPolicy, withPersonPolicy } from "../text/person-mask.js";
 import type { CaptionedPicture } from "./batch.js";
 import type { TrainingData } from "./data.js";
 import { type DatasetIndex, indexDataset, splitOff } from "./dataset-index.js";
@@ -19,6 +21,7 @@ export interface DatasetDataOptions extends DatasetOptions {
   readonly languageWeights: Readonly<Record<string, number>>;
   readonly randomCrop: number;
   readonly randomMirror: number;
+  readonly person: PersonPolicy;
   readonly skipLimit: number;
   readonly seed: number;
   readonly batchSize: number;
@@ -40,6 +43,11 @@ export async function datasetData(options: DatasetDataOptions): Promise<Training
       "config-invalid",
       `data.languageWeights: expected languages of the recipe (${languages.join(", ")}); got "${unknown}".`,
     );
+  /** The text after the person policy; a caption of which nothing is left stands for none. */
+  const said = ({ language, text }: ChosenCaption): ChosenCaption => {
+    return { language, text: withPersonPolicy(text, resolveLanguage(language).iso, options.person) };
+  };
+  for (const language of languages) said({ language, text: "" });
   const hasCaption = (entry: DatasetEntry) =>
     languages.some((language) => captionsIn(entry, language).length > 0);
   const all = await indexed(options.path, options, hasCaption);
@@ -54,7 +62,7 @@ export async function datasetData(options: DatasetDataOptions): Promise<Training
     batchSize,
     lengthsOf: (entries, epoch) =>
       lengthsOf(
-        entries.map((entry) => mix.choose(entry, epoch)),
+        entries.map((entry) => mix.choose(entry, epoch).map(said)),
         pool,
       ),
   });
@@ -62,7 +70,7 @@ export async function datasetData(options: DatasetDataOptions): Promise<Training
 
   const sampleOf = (entry: DatasetEntry, epoch: number, place: number): Sample => ({
     picture: locationOf(entry),
-    captions: mix.choose(entry, epoch),
+    captions: mix.choose(entry, epoch).map(said),
     ...((options.randomCrop < 1 || options.randomMirror > 0) && {
       variation: { seed: mixSeeds(seed, place), leastArea: options.randomCrop, mirror: options.randomMirror },
     }),
@@ -93,10 +101,9 @@ export async function datasetData(options: DatasetDataOptions): Promise<Training
     async validation(start, end) {
       const pictures = last.slice(start, end).map((entry) => {
         // Every language in its place: the loss is told by language.
-        const captions = languages.map((language) => ({
-          language,
-          text: captionsIn(entry, language)[0] ?? "",
-        }));
+        const captions = languages.map((language) =>
+          said({ language, text: captionsIn(entry, language)[0] ?? "" }),
+        );
         return tryToMake({ picture: locationOf(entry), captions }, entry.image);
       });
       return (await Promise.all(pictures)).filter((picture) => picture !== undefined);

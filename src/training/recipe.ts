@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { LingolensError } from "../errors.js";
 import { didYouMean } from "../nearest-name.js";
+import { PERSON_POLICIES } from "../text/person-mask.js";
 
 const count = z.int().positive();
 const fraction = z.number().min(0).lt(1);
@@ -59,6 +60,8 @@ const dataset = z.strictObject({
   randomCrop: z.number().gt(0).max(1).default(1),
   /** Probability of left and right being exchanged, which captions must not speak of. */
   randomMirror: z.number().min(0).max(1).default(0),
+  /** What becomes of `<PERSON>` in captions: kept, said as "a person", or dropped. */
+  person: z.enum(PERSON_POLICIES).default("keep"),
   /** Share of pictures that may be skipped because they cannot be read; above it, and ten pictures, the run stops. */
   skipLimit: z.number().min(0).max(1).default(0.01),
 });

@@ -1,12 +1,13 @@
 /** A WebDataset shard with its captions translated: the same pictures, with what is now to be said of them. */
-import { pipeline } from "node:stream/promises";
+import type { FileHandle } from "node:fs/promises";
 import { type Pack, pack } from "tar-stream";
 import type { DatasetEntry } from "../data/dataset.js";
 import { invalid } from "../data/formats/invalid.js";
 import { openFile, readBytes } from "../data/formats/lines.js";
 import { readSample, type ShardSample, samplesOf } from "../data/formats/shards.js";
+import type { TarMember } from "../data/formats/tar-members.js";
 import { writeFileAtomically } from "../weights/atomic-file.js";
-import { type CaptionSettings, translateEntries } from "./translated-captions.js";
+import { type CaptionSettings, type TranslatedEntry, translateEntries } from "./translated-captions.js";
 import type { TranslatedMarker } from "./translation-plan.js";
 import type { Translator } from "./translator.js";
 
@@ -20,7 +21,7 @@ export async function translateShard(
   out: string,
   settings: CaptionSettings,
 ): Promise<Omit<TranslatedMarker, "source">> {
-  const samples: { sample: ShardSample; entry: DatasetEntry }[] = [];
+  const samples: SampleEntry[] = [];
   for await (const sample of samplesOf(path))
     samples.push({ sample, entry: readSample(path, sample, translator.from) });
   const { entries, counts } = await translateEntries(
@@ -32,33 +33,55 @@ export async function translateShard(
   try {
     await writeFileAtomically(out, async (handle) => {
       const archive = pack();
-      const written = pipeline(archive, handle.createWriteStream({ autoClose: false }));
-      const filled = (async () => {
-        for (const [i, { sample, entry }] of samples.entries()) {
-          const translated = entries[i];
-          if (!translated) continue;
-          const [caption] = translated.captions[translator.from]!;
-          for (const [ending, member] of sample.files) {
-            if (ending === "json" || ending === "txt") continue;
-            const bytes = await readBytes(file, member.start, member.length);
-            if (bytes.length < member.length) throw invalid(path, "the shard as it was", "a shorter one");
-            await addFile(archive, member.name, bytes);
-          }
-          await addFile(archive, `${sample.key}.txt`, Buffer.from(caption!));
-          const json = { ...entry.fields, caption, ...translated };
-          await addFile(archive, `${sample.key}.json`, Buffer.from(JSON.stringify(json)));
-        }
-        archive.finalize();
-      })();
-      // A failure to fill must end the writing, too.
-      filled.catch((error) => archive.destroy(error));
-      await Promise.all([written, filled]);
+      const filled = fill(archive, samples, entries, translator.from, (place) =>
+        readMember(file, path, place),
+      );
+      // A failure to fill ends the reading, and is the error to tell.
+      filled.then(
+        () => archive.finalize(),
+        (error) => archive.destroy(error),
+      );
+      for await (const chunk of archive as AsyncIterable<Uint8Array>) await handle.write(chunk);
     });
   } finally {
     await file.close();
   }
   const leftOut = entries.filter((entry) => !entry).length;
   return { entries: entries.length, leftOut, counts };
+}
+
+interface SampleEntry {
+  readonly sample: ShardSample;
+  readonly entry: DatasetEntry;
+}
+
+async function fill(
+  archive: Pack,
+  samples: readonly SampleEntry[],
+  translated: readonly (TranslatedEntry | undefined)[],
+  from: string,
+  read: (member: TarMember) => Promise<Buffer>,
+): Promise<void> {
+  for (const [i, { sample, entry }] of samples.entries()) {
+    const own = translated[i];
+    if (!own) continue;
+    const caption = own.captions[from]![0]!;
+    for (const [ending, member] of sample.files)
+      if (ending !== "json" && ending !== "txt") await addFile(archive, member.name, await read(member));
+    await addFile(archive, `${sample.key}.txt`, Buffer.from(caption));
+    const json = { ...entry.fields, caption, ...own };
+    await addFile(archive, `${sample.key}.json`, Buffer.from(JSON.stringify(json)));
+  }
+}
+
+async function readMember(
+  file: FileHandle,
+  path: string,
+  { name, start, length }: TarMember,
+): Promise<Buffer> {
+  const bytes = await readBytes(file, start, length);
+  if (bytes.length === length) return bytes;
+  throw invalid(`${path}, ${name}`, `${length} bytes`, `${bytes.length}: the shard has become shorter`);
 }
 
 /** The same entries give the same bytes. */
