@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Captioner } from "../src/captioner/captioner.js";
 import { loadCaptioner } from "../src/captioner/load-captioner.js";
 import { examplePictures } from "../src/weights/bundled-model.js";
@@ -31,6 +31,9 @@ const EXPECTED = {
   es: "un círculo azul a la derecha de una gran estrella naranja",
 };
 
+// A busy machine draws slowly.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
+
 describe.skipIf(!hasChromium)("the page in Chromium", () => {
   let browser: Browser;
   let captioner: Captioner;
@@ -51,7 +54,7 @@ describe.skipIf(!hasChromium)("the page in Chromium", () => {
       else response.writeHead(404).end();
     });
     await new Promise<void>((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await server?.close();
@@ -74,7 +77,7 @@ describe.skipIf(!hasChromium)("the page in Chromium", () => {
     beforeEach(async () => {
       open = await openPage(browser, server.url, { ...SIZES[size], colorScheme });
       page = open.page;
-    }, 30_000);
+    });
 
     it("describes an example in four languages, with glosses, scores and alternatives", async () => {
       await describeExample(page);

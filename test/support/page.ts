@@ -68,6 +68,7 @@ export async function openPage(
 ): Promise<OpenPage> {
   const context = await browser.newContext({ locale: "en-US", ...options });
   await context.grantPermissions(["camera", "clipboard-read", "clipboard-write"], { origin: url });
+  context.setDefaultTimeout(60_000);
   const requests: string[] = [];
   const faults: string[] = [];
   context.on("request", (request) => requests.push(`${request.method()} ${request.url()}`));
