@@ -41,3 +41,13 @@ function randomNumbers() {
     return (state * Math.sqrt(12)) / 2 ** 32;
   };
 }
+
+/** Tokens of sentences, the same every time. */
+export function randomSentences(count, length) {
+  let state = 1;
+  const next = () => {
+    state = (state * 16807) % 2147483647;
+    return state;
+  };
+  return Array.from({ length: count }, () => Array.from({ length }, () => 5 + (next() % 58000)));
+}

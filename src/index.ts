@@ -14,3 +14,12 @@ export type { CaptionOptions } from "./captioner/options.js";
 export { type ErrorCode, LingolensError } from "./errors.js";
 export type { PictureSource } from "./image/picture-source.js";
 export type { CaptionerConfig } from "./model/config.js";
+export type { PersonPolicy } from "./text/person-mask.js";
+export type { Fault } from "./translation/quality-gate.js";
+export {
+  type TranslateOptions,
+  type Translation,
+  Translator,
+  type TranslatorOptions,
+  translateTexts,
+} from "./translation/translator.js";
