@@ -61,7 +61,7 @@ export interface HeadLoss {
   readonly hidden: Tensor;
   /** of each block of the head's matrix, [rows, width], */
   readonly blocks: readonly Tensor[];
-  /** and of its bias, [vocabulary]. The last two without what `labelShare` says. */
+  /** and of its bias, [1, vocabulary]. The last two without what `labelShare` says. */
   readonly bias: Tensor;
   /**
    * What is left out: every label's row of the matrix gets −labelShare · its hidden state, its bias −labelShare. Added
@@ -125,7 +125,9 @@ export function headLoss(inputs: HeadLossInputs): HeadLoss {
     const probabilities = multiply(shares(), exp(subtract(logSum, logNormalizer)));
     const gradient = rest > 0 ? subtract(probabilities, rest) : probabilities;
     hiddenGradient = add(hiddenGradient, matMul(gradient, matrix));
-    return { matrix: matMul(turnedOver(gradient), hidden), bias: sum(gradient, { axes: [0] }) };
+    const biasGradient = sum(gradient, { axes: [0], keepDims: true });
+    const last = after(after(hidden, hiddenGradient), biasGradient);
+    return { matrix: matMul(turnedOver(gradient), last), bias: biasGradient };
   });
   return {
     losses,
@@ -133,8 +135,17 @@ export function headLoss(inputs: HeadLossInputs): HeadLoss {
     blocks: perBlock.map((block) => block.matrix),
     bias: concat(
       perBlock.map((block) => block.bias),
-      0,
+      1,
     ),
     labelShare,
   };
+}
+
+/**
+ * x, not to be had before the matrix y: a block's gradient is asked for last, so that all that needs the block's scores is done with
+ * before the next block's are made.
+ */
+function after(x: Tensor, y: Tensor): Tensor {
+  const corner = slice(slice(y, 0, 0, 1), 1, 0, 1);
+  return add(x, multiply(corner, 0));
 }

@@ -105,14 +105,8 @@ export function trainProgram(
 ): TrainOutputs {
   const { head, hidden, tokens } = lossGraph(config, options);
   const outputs: Record<string, Tensor> = { losses: head.losses };
-  if (trainable.has(HEAD_BIAS))
-    outputs[gradientName(HEAD_BIAS)] = reshape(head.bias, [1, head.bias.shape[0]!]);
-  if (trainable.has(EMBEDDING)) {
-    outputs.labelHidden = hidden;
-    embeddingBlocks(config).forEach(({ name }, i) => {
-      outputs[gradientName(name)] = head.blocks[i]!;
-    });
-  }
+  if (trainable.has(HEAD_BIAS)) outputs[gradientName(HEAD_BIAS)] = head.bias;
+  if (trainable.has(EMBEDDING)) outputs.labelHidden = hidden;
   // Parameters that the loss does not depend on, such as CLIP's last norm, have no gradient to compute. The embedding's
   // own part in the hidden states ends at the rows that were looked up.
   const wrt = [...programParameters({ outputs: { hidden } })].filter(
@@ -123,6 +117,11 @@ export function trainProgram(
   wrt.forEach(([name], i) => {
     outputs[gradientName(name)] = gradients[i]!;
   });
-  if (trainable.has(EMBEDDING)) outputs.tokenGradients = gradients.at(-1)!;
+  if (trainable.has(EMBEDDING)) {
+    outputs.tokenGradients = gradients.at(-1)!;
+    // ONNX Runtime orders its work from the last output back: the blocks come first, one by one.
+    for (const [i, { name }] of [...embeddingBlocks(config).entries()].reverse())
+      outputs[gradientName(name)] = head.blocks[i]!;
+  }
   return { program: { outputs }, labelShare: head.labelShare };
 }
