@@ -116,13 +116,11 @@ describe("lingolens alt", () => {
   });
 
   it("refuses wrong use", async () => {
-    for (const args of [["nothing"], ["site/img/scene-1.png"]])
-      expect((await run(["alt", ...args], { cwd })).code).toBe(1);
+    expect((await run(["alt", "nothing"], { cwd })).code).toBe(1);
     for (const args of [
       ["site", "--json", "--format", "patch"],
       ["site", "--lang", "xx"],
       ["site", "--allow-private"],
-      [],
     ])
       expect((await run(["alt", ...args], { cwd })).code).toBe(2);
   });

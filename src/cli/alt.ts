@@ -2,7 +2,7 @@ import { realpath, stat } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { createTwoFilesPatch } from "diff";
 import { findPages } from "../alt/find-pages.js";
-import { type AltFinding, type PageFindings, proposeTexts } from "../alt/propose.js";
+import type { AltFinding, PageFindings } from "../alt/propose.js";
 import { LingolensError } from "../errors.js";
 import { resolveLanguage } from "../text/languages.js";
 import { writeFileAtomically } from "../weights/atomic-file.js";
@@ -99,6 +99,8 @@ async function alt(paths: readonly string[], flags: Flags): Promise<void> {
     throw new LingolensError("option-unsupported", "--allow-private has an effect with --remote only.");
   if (lang !== undefined) resolveLanguage(lang);
   const files = await findPages(paths, root);
+  // The parsers take a sixth of a second to load, which no other command is to wait for.
+  const { proposeTexts } = await import("../alt/propose.js");
   const signal = interruptSignal();
   const { offline, threads, decoderStart, dtype } = model;
   const captioner = await openCaptioner(

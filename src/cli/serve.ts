@@ -6,7 +6,6 @@ import type { Captioner } from "../captioner/captioner.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { jsonLog } from "../server/log.js";
 import { ModelFiles } from "../server/model-files.js";
-import { startServer } from "../server/server.js";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../server/settings.js";
 import { StaticFiles } from "../server/static-files.js";
 import {
@@ -149,6 +148,7 @@ async function serve(flags: Flags): Promise<void> {
         ? await ModelFiles.of(await modelFolder(model, { offline, signal }))
         : undefined;
     const parts = { captioner, model, settings, version: packageVersion(), log, files, modelFiles };
+    const { startServer } = await import("../server/server.js"); // Other commands need not load it.
     const server = await startServer(parts, { host, port });
     log("listening", { url: server.url, model: model ?? "bundled", keys: apiKeys.length });
     process.stdout.write(`${server.url}\n`);
