@@ -143,7 +143,7 @@ export class KeyValueCache {
 const FIRST_CAPACITY = 64;
 
 /** Of more rows, empty slots cost more time to read at every step than moving the others does now and then. */
-const FEW_ROWS = 32;
+const FEW_ROWS = 16;
 const SPARE_SLOTS = 8;
 
 /** Elements from which on a copy is faster with a view. */

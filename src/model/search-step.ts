@@ -33,7 +33,7 @@ export interface SearchedModel {
 export interface SearchedGraph {
   readonly config: SearchedModel;
   decode(inputs: DecoderInputs): Pick<DecoderOutputs, "lastHiddenState" | "own">;
-  /** [rows, hidden] → logits of consecutive parts of the vocabulary, [rows, part] each */
+  /** [rows, hidden] → logits of consecutive parts of the vocabulary, [rows, part] each, none narrower than k */
   headBlocks(hiddenStates: Tensor): readonly Tensor[];
 }
 
@@ -70,36 +70,44 @@ export function searchStep(
 function nextToken(blocks: readonly Tensor[]): Record<string, Tensor> {
   const k = input("k", "int64", ["k"]);
   const edited = input("edited", "int64", ["hypotheses", "edits"]);
-  const starts = blocks.map((_, i) => blocks.slice(0, i).reduce((sum, block) => sum + widthOf(block), 0));
-  const parts = blocks.map((logits, i) => {
-    const { values, indices } = topK(logits, k);
-    // Of the best token, whose two values are of like size: ReduceLogSumExp takes eight times as long as LogSoftmax.
-    const logProb = gatherElements(logSoftmax(logits), slice(indices, 1, 0, 1), 1);
-    const ids = starts[i] === 0 ? indices : add(indices, constantInt(starts[i]!));
-    return { values, ids, logSumExp: subtract(slice(values, 1, 0, 1), logProb) };
-  });
-  const [first] = parts;
-  if (parts.length === 1)
+  const [whole, ...more] = blocks;
+  if (more.length === 0) {
+    const { values, indices } = topK(whole!, k);
     return {
-      logSumExp: reshape(first!.logSumExp, ["hypotheses"]),
-      topLogits: first!.values,
-      topIds: first!.ids,
-      editedLogits: gatherElements(blocks[0]!, edited, 1),
+      logSumExp: reshape(normalizer(whole!, values, indices), ["hypotheses"]),
+      topLogits: values,
+      topIds: indices,
+      editedLogits: gatherElements(whole!, edited, 1),
     };
-  const all = (name: "values" | "ids" | "logSumExp"): Tensor =>
-    concat(
-      parts.map((part) => part[name]),
-      1,
-    );
-  const best = topK(all("values"), k);
+  }
+  let start = 0;
+  const parts = blocks.map((logits) => {
+    const { values, indices } = topK(logits, k);
+    const sum = normalizer(logits, values, indices);
+    const ids = add(indices, constantInt(start));
+    // Side by side, so that a part is done with before the next is computed.
+    const found = concat([sum, elementsWithin(logits, edited, start), values], 1);
+    start += widthOf(logits);
+    return { found, ids };
+  });
+  const [sumsEnd, editedEnd] = [1, addDimensions(1, "edits")];
+  const each = (from: Dimension, to: Dimension): Tensor[] =>
+    parts.map(({ found }) => slice(found, 1, from, to));
+  const top = topK(concat(each(editedEnd, addDimensions(editedEnd, "k")), 1), k);
+  const ids = parts.map((part) => part.ids);
   return {
-    logSumExp: logSumExp(all("logSumExp"), { axes: [1] }),
-    topLogits: best.values,
-    topIds: gatherElements(all("ids"), best.indices, 1),
-    editedLogits: blocks
-      .map((logits, i) => elementsWithin(logits, edited, starts[i]!))
-      .reduce((sum, part) => add(sum, part)),
+    logSumExp: logSumExp(concat(each(0, sumsEnd), 1), { axes: [1] }),
+    topLogits: top.values,
+    topIds: gatherElements(concat(ids, 1), top.indices, 1),
+    editedLogits: each(sumsEnd, editedEnd).reduce((sum, part) => add(sum, part)),
   };
+}
+
+/** [hypotheses, 1]: the logarithm of the sum of the logits' exponentials. */
+function normalizer(logits: Tensor, values: Tensor, indices: Tensor): Tensor {
+  // Of the best token, whose two values are of like size: ReduceLogSumExp takes eight times as long as LogSoftmax.
+  const logProb = gatherElements(logSoftmax(logits), slice(indices, 1, 0, 1), 1);
+  return subtract(slice(values, 1, 0, 1), logProb);
 }
 
 const widthOf = ({ shape }: Tensor): number => shape[1] as number;

@@ -90,20 +90,20 @@ export function productOfFew(
 /**
  * The same product as consecutive blocks of its outputs, for results that are reduced at once: what is done to a block
  * finds it in the processor's cache.
- * @param most outputs of a block; all blocks are of about the same size
+ * @param size outputs of a block; the last has half as many more or less
  */
 export function productInBlocks(
   scope: ParameterScope,
   name: string,
   x: Tensor,
   bias: Tensor,
-  most: number,
+  size: number,
 ): Tensor[] {
   const [outFeatures, inFeatures] = [bias.shape[0] as number, x.shape[1] as number];
   scope.noteInput(name, x);
-  const count = Math.ceil(outFeatures / most);
+  const count = Math.max(1, Math.round(outFeatures / size));
   const blocks = Array.from({ length: count }, (_, i) => {
-    return [Math.floor((i * outFeatures) / count), Math.floor(((i + 1) * outFeatures) / count)] as const;
+    return [i * size, i + 1 < count ? (i + 1) * size : outFeatures] as const;
   });
   if (scope.isInt8(name)) {
     const { weight, scale } = int8Weight(scope, name, [outFeatures, inFeatures]);

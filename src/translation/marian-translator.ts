@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { HostTensors } from "../engine/compile.js";
 import type { Engine, HostTensor } from "../engine/engine.js";
 import { type ProgramOutputs, Programs, type ProgramWeights } from "../engine/programs.js";
@@ -39,13 +40,25 @@ export class MarianTranslator {
   /** The keys and values of sixty sentences, of which a batch of a caption's length needs most. */
   readonly #pool = new FloatPool(256 * 2 ** 20);
 
-  constructor(engine: Engine, weights: ProgramWeights<MarianConfig>, threads?: number) {
+  /** Parts of a batch that are worked on at once. */
+  readonly #parts: number;
+
+  /** @param threads of the engine. Default: the processors that this process may use */
+  constructor(
+    engine: Engine,
+    weights: ProgramWeights<MarianConfig>,
+    threads: number = availableParallelism(),
+  ) {
+    // While the search of one half takes its time, the other half computes; and what cannot be shared among threads
+    // is shared between the halves.
+    this.#parts = threads > 1 ? 2 : 1;
+    const each = Math.floor(threads / this.#parts);
     this.programs = new Programs<MarianConfig, ProgramName>(
       engine,
       weights,
       OUTPUTS,
       ["encode", "decode"],
-      threads,
+      each,
     );
   }
 
@@ -56,8 +69,24 @@ export class MarianTranslator {
   /**
    * The best translation of each sentence, all in one batch: `tokens` from the start token to `</s>`.
    * @param sources ids with `</s>`, at most `maxPositions` of them
+   * @throws {LingolensError} `cancelled`
    */
   async translate(
+    sources: readonly (readonly number[])[],
+    options: BeamOptions,
+  ): Promise<GeneratedSequence[]> {
+    const parts = Array.from({ length: Math.min(this.#parts, sources.length) }, (_, part) =>
+      sources.filter((_, i) => i % this.#parts === part),
+    );
+    // All come to their ends, so that nothing runs on when one has failed.
+    const settled = await Promise.allSettled(parts.map((part) => this.#translatePart(part, options)));
+    const failed = settled.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+    const found = settled.map((result) => (result.status === "fulfilled" ? result.value : []));
+    return sources.map((_, i) => found[i % this.#parts]![Math.floor(i / this.#parts)]!);
+  }
+
+  async #translatePart(
     sources: readonly (readonly number[])[],
     { beams, minLength = 0, maxLength, signal }: BeamOptions,
   ): Promise<GeneratedSequence[]> {
