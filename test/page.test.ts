@@ -229,8 +229,10 @@ describe.skipIf(!hasChromium)("the page in Chromium", () => {
     it("copies a caption as text and alt attribute, and all as text, alt, JSON and CSV", async () => {
       await describeExample(page);
       const copied = async (name: string): Promise<string> => {
+        // The note is there for a moment only: it is waited for within the page, from before the click on.
+        const noted = page.waitForFunction(() => document.querySelector(".toast")?.textContent === "Copied");
         await page.getByRole("button", { name, exact: true }).click();
-        await page.getByText("Copied").waitFor();
+        await noted;
         return clipboard(page);
       };
       expect(await copied("Copy the German caption")).toBe(EXPECTED.de);

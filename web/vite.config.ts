@@ -48,6 +48,28 @@ function emitExamples(): Plugin {
   };
 }
 
+/** Packages whose code is in what is built. */
+const BUNDLED = ["react", "react-dom", "scheduler", "onnxruntime-web", "zod", "@bufbuild/protobuf"];
+
+/** Their licences ask to be told of wherever their code goes. */
+function emitLicenses(): Plugin {
+  return {
+    name: "licenses",
+    async generateBundle() {
+      const notices = BUNDLED.map(async (name) => {
+        const folder = join(root, "node_modules", name);
+        const { version, license, repository } = JSON.parse(
+          await readFile(join(folder, "package.json"), "utf8"),
+        );
+        const text = await readFile(join(folder, "LICENSE"), "utf8").catch(() => repository.url);
+        return `${name} ${version}, ${license}\n\n${text.trim()}\n`;
+      });
+      const source = (await Promise.all(notices)).join(`\n${"-".repeat(80)}\n\n`);
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source });
+    },
+  };
+}
+
 /** Tells the service worker what there is to keep: all but ONNX Runtime's files, which are kept once they are used. */
 function listShell(): Plugin {
   return {
@@ -74,7 +96,7 @@ export default defineConfig({
     alias: { "lingolens/browser": join(root, "src", "browser.ts") },
     conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions],
   },
-  plugins: [emitRuntime(), emitExamples(), listShell()],
+  plugins: [emitRuntime(), emitExamples(), emitLicenses(), listShell()],
   worker: { format: "es" },
   build: {
     outDir: join(root, "dist", "web"),

@@ -241,7 +241,11 @@ export class LoadedCaptioner implements Captioner {
       searches[0]!.forEach((search, i) => {
         const [best] = search.running;
         if (best)
-          waiting.push({ lang: languages[i]!, text: this.#describer.text(best.tokens, languages[i]!, resolved), done: false });
+          waiting.push({
+            lang: languages[i]!,
+            text: this.#describer.text(best.tokens, languages[i]!, resolved),
+            done: false,
+          });
       });
       wake();
     };

@@ -23,7 +23,7 @@ import { useStored } from "./settings/use-stored.js";
 
 const ENGLISH = "en_XX";
 /** How long a note of what was done is seen, in milliseconds. */
-const NOTE_TIME = 2000;
+const NOTE_TIME = 3000;
 /** How long a slider rests before captions are made anew. */
 const SETTLE_TIME = 250;
 

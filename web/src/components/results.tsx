@@ -32,9 +32,11 @@ export function Results({
   const all = useMemo(
     () =>
       pictures.flatMap(({ id, name }) => {
-        const entries = Object.entries(descriptions.get(id)?.captions ?? {});
-        const captions = Object.fromEntries(entries.filter(([code]) => languages.includes(code)));
-        return Object.keys(captions).length > 0 ? [{ image: name, captions }] : [];
+        const described = descriptions.get(id)?.captions ?? {};
+        const entries = languages.flatMap((code) =>
+          described[code] ? [[code, described[code]] as const] : [],
+        );
+        return entries.length > 0 ? [{ image: name, captions: Object.fromEntries(entries) }] : [];
       }),
     [pictures, descriptions, languages],
   );
