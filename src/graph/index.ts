@@ -25,5 +25,13 @@ export { layerNorm, logSoftmax, scaleFeatures, softmax } from "./ops/normalizati
 export { int8Product } from "./ops/quantized.js";
 export { logSumExp, max, mean, sum, sumTo } from "./ops/reduce.js";
 export { concat, expand, pad, reshape, sizeOf, slice, transpose } from "./ops/shape.js";
-export { addDimensions, type Dimension, elementCount, multiplyDimensions, type Shape } from "./shape.js";
+export { productOperations } from "./product-operations.js";
+export {
+  addDimensions,
+  type Dimension,
+  elementCount,
+  evaluateDimension,
+  multiplyDimensions,
+  type Shape,
+} from "./shape.js";
 export { constant, constantInt, input, parameter, type Tensor, type TensorType } from "./tensor.js";
