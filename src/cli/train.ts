@@ -134,24 +134,31 @@ interface ProgressDisplay {
   stop(): void;
 }
 
+/** The share is of the speed of a matrix product by itself. */
+const FIGURES =
+  "loss {loss}  lr {rate}  gradient {norm}  {speed} tokens/s, {share} % of product speed  {left} left  {evaluation}";
+
 /** A bar on a terminal; elsewhere a line every so often, for logs. */
 function progressDisplay({ steps, logEvery }: Recipe): ProgressDisplay {
-  const bar = progressBar("{bar} {value}/{total}  loss {loss}  {speed} tokens/s  {left} left  {evaluation}");
-  const values = ({ loss, tokensPerSecond, secondsLeft, evaluationLoss }: TrainProgress) => ({
+  const bar = progressBar(`{bar} {value}/{total}  ${FIGURES}`);
+  const values = ({ loss, tokensPerSecond, secondsLeft, evaluationLoss, ...progress }: TrainProgress) => ({
     loss: loss.toFixed(4),
+    rate: progress.learningRate.toExponential(1),
+    norm: progress.gradientNorm.toPrecision(3),
+    share: Math.round(100 * progress.productShare),
     speed: Math.round(tokensPerSecond),
     left: duration(secondsLeft),
     evaluation: evaluationLoss === undefined ? "" : `evaluation ${evaluationLoss.toFixed(4)}`,
   });
+  const nothingYet = { loss: "–", rate: "–", norm: "–", speed: "–", share: "–", left: "–", evaluation: "" };
   return {
-    start: (step) => bar?.start(steps, step, { loss: "–", speed: "–", left: "–", evaluation: "" }),
+    start: (step) => bar?.start(steps, step, nothingYet),
     update(progress) {
       if (bar) bar.update(progress.step, values(progress));
       else if (progress.step % (10 * logEvery) === 0 || progress.step === steps) {
-        const { loss, speed, left, evaluation } = values(progress);
-        process.stderr.write(
-          `step ${progress.step}/${steps}  loss ${loss}  ${speed} tokens/s  ${left} left  ${evaluation}\n`,
-        );
+        const named: Readonly<Record<string, unknown>> = values(progress);
+        const figures = FIGURES.replace(/\{(\w+)\}/g, (_, name) => String(named[name]));
+        process.stderr.write(`step ${progress.step}/${steps}  ${figures}\n`);
       }
     },
     stop: () => bar?.stop(),

@@ -8,8 +8,8 @@ export interface ProgramWeights<Config> {
   readonly config: Config;
   /** Where weights lie. */
   readonly locations: ReadonlyMap<string, WeightLocation>;
-  /** The folder that the locations count from, or the files' contents by name, for an engine without files. */
-  readonly externalData: string | ReadonlyMap<string, Uint8Array>;
+  /** The folder that the locations, if any, count from, or the files' contents by name, for an engine without files. */
+  readonly externalData?: string | ReadonlyMap<string, Uint8Array>;
   /** Weights that had to be converted, fed at every run. */
   readonly converted: HostTensors;
   /** Names of the weights that are in int8. */
@@ -60,7 +60,7 @@ export class Programs<Config, Name extends string> {
       { outputs: this.outputs[name](config, int8) },
       {
         weights: locations,
-        externalData,
+        ...(externalData !== undefined && { externalData }),
         prepack: size <= SMALL_MODEL || this.often.includes(name),
         ...(this.threads !== undefined && { threads: this.threads }),
       },

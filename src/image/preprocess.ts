@@ -68,3 +68,19 @@ function normalise(rgb: Uint8Array, config: PreprocessorConfig): Float32Array {
   }
   return out;
 }
+
+/** What the model sees as a picture again: `normalise` undone. */
+export function pictureOfPixelValues(
+  values: Float32Array,
+  { cropSize, rescaleFactor, mean, std }: PreprocessorConfig,
+): RgbImage {
+  const area = values.length / 3;
+  const data = new Uint8ClampedArray(values.length);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let i = 0; i < area; i++) {
+      const value = values[channel * area + i]!;
+      data[3 * i + channel] = (value * std[channel]! + mean[channel]!) / rescaleFactor;
+    }
+  }
+  return { ...cropSize, data: new Uint8Array(data.buffer) };
+}

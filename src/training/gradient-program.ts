@@ -1,5 +1,6 @@
 import { type CompiledProgram, compileProgram } from "../engine/compile.js";
 import type { Engine, HostTensor, TensorData } from "../engine/engine.js";
+import { type Dimension, evaluateDimension, productOperations } from "../graph/index.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { EMBEDDING, HEAD_BIAS } from "../model/mbart-decoder.js";
 import { Dropout, type DropoutKey } from "./dropout.js";
@@ -14,6 +15,14 @@ export interface GradientProgramOptions {
   /** The most labels that a batch has: decides whether scores are kept or computed twice. */
   readonly maxTokens: number;
   readonly threads?: number;
+}
+
+export interface GradientTotal {
+  readonly lossSum: number;
+  /** Labels that counted. */
+  readonly tokens: number;
+  /** Multiplications and additions in matrix products. */
+  readonly operations: number;
 }
 
 /** Which step a batch is a part of, and where in the step's pictures it begins. */
@@ -32,6 +41,7 @@ export class GradientProgram {
     private readonly trainable: ReadonlySet<string>,
     private readonly labelShare: number,
     private readonly dropout: Dropout,
+    private readonly operations: Dimension,
   ) {}
 
   static async compile(
@@ -44,7 +54,8 @@ export class GradientProgram {
     const recompute = 4 * maxTokens * config.decoder.vocabularySize > KEPT_SCORES;
     const outputs = trainProgram(config, trainable, { labelSmoothing, recompute, dropout: dropout.apply });
     const program = await compileProgram(engine, outputs.program, threads === undefined ? {} : { threads });
-    return new GradientProgram(program, config, trainable, outputs.labelShare, dropout);
+    const operations = productOperations(outputs.program);
+    return new GradientProgram(program, config, trainable, outputs.labelShare, dropout, operations);
   }
 
   /** @param gradient gets the gradient of every trained parameter that the loss depends on; the others are left */
@@ -53,12 +64,12 @@ export class GradientProgram {
     batch: CaptionBatch,
     place: BatchPlace,
     gradient: FlatTensors,
-  ): Promise<{ lossSum: number; tokens: number }> {
+  ): Promise<GradientTotal> {
     const targets = lossTargets(batch, this.config.ids.pad);
     const { places, labels } = targets;
     if (places.length === 0) {
       for (const stretch of gradient.stretches) stretch.fill(0);
-      return { lossSum: 0, tokens: 0 };
+      return { lossSum: 0, tokens: 0, operations: 0 };
     }
     const shape = batch.labels.shape as [number, number, number];
     const { losses, labelHidden, tokenGradients } = await this.program.run(
@@ -78,7 +89,9 @@ export class GradientProgram {
       for (const label of labels) data[Number(label)]! -= this.labelShare;
     }
     const lossSum = (losses!.data as Float32Array).reduce((sum, loss) => sum + loss, 0);
-    return { lossSum, tokens: places.length };
+    const [pictures, captions, length] = shape;
+    const sizes = new Map(Object.entries({ pictures, captions, length, tokens: places.length }));
+    return { lossSum, tokens: places.length, operations: evaluateDimension(this.operations, sizes) };
   }
 
   #into({ tensors }: FlatTensors): Record<string, TensorData> {

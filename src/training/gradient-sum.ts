@@ -1,15 +1,9 @@
 import type { CaptionerConfig } from "../model/config.js";
 import { type CaptionedPicture, makeBatch } from "./batch.js";
-import type { GradientProgram } from "./gradient-program.js";
+import type { GradientProgram, GradientTotal } from "./gradient-program.js";
 import { allocateFlat, type FlatTensors, type ParameterShapes, type TrainingMemory } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
 import { addLoop, type SharedLoops } from "./shared-loops.js";
-
-export interface GradientTotal {
-  readonly lossSum: number;
-  /** Labels that counted. */
-  readonly tokens: number;
-}
 
 /**
  * The gradient of a step's summed loss, into `memory.gradients`. The step's pictures are split in equal parts: each of
@@ -44,7 +38,7 @@ export class GradientSum {
     );
     const [sum, ...others] = this.#workers as [FlatTensors, ...FlatTensors[]];
     for (const other of others) await this.loops.run(addLoop, [sum, other]);
-    return totals.reduce((a, b) => ({ lossSum: a.lossSum + b.lossSum, tokens: a.tokens + b.tokens }));
+    return totals.reduce(addTotals);
   }
 
   async #work(
@@ -58,16 +52,22 @@ export class GradientSum {
     const sum = this.#workers[worker]!;
     const part = this.#parts[worker]!;
     const size = count / gradientAccumulation;
-    let [lossSum, tokens] = [0, 0];
+    let total: GradientTotal = { lossSum: 0, tokens: 0, operations: 0 };
     if (part !== sum) for (const stretch of sum.stretches) stretch.fill(0);
     for (let start = first; start < first + count; start += size) {
       const batch = makeBatch(pictures.slice(start, start + size), this.config, maxLength);
       const place = { seed, step, firstPicture: start };
-      const of = await this.program.run(this.memory.parameters, batch, place, part);
-      lossSum += of.lossSum;
-      tokens += of.tokens;
+      total = addTotals(total, await this.program.run(this.memory.parameters, batch, place, part));
       if (part !== sum) await this.loops.run(addLoop, [sum, part]);
     }
-    return { lossSum, tokens };
+    return total;
   }
+}
+
+function addTotals(a: GradientTotal, b: GradientTotal): GradientTotal {
+  return {
+    lossSum: a.lossSum + b.lossSum,
+    tokens: a.tokens + b.tokens,
+    operations: a.operations + b.operations,
+  };
 }

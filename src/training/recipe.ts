@@ -112,6 +112,8 @@ export const recipeSchema = z.strictObject({
   evaluateEvery: count,
   /** Pictures that an evaluation looks at. */
   evaluateCount: count.default(256),
+  /** The first so many of them are captioned, too, in every language with 4 beams; 0 for none. */
+  captionCount: z.int().min(0).default(32),
   checkpointEvery: count,
   /** Checkpoints kept, newest first; the one of the lowest loss in evaluation is kept besides. */
   keepCheckpoints: count.default(6),

@@ -4,9 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../test/support/tiny-captioner.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
+import { clipPreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { initializeParameters } from "../model/initialize.js";
 import { randomNumbers } from "../model/random.js";
+import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
+import { loadTokenizerFolder } from "../text/tokenizer-folder.js";
+import { bundledModelFolder } from "../weights/bundled-model.js";
 import { parameterShapes } from "../weights/parameter-shapes.js";
 import type { CaptionedPicture } from "./batch.js";
 import { noProgress, type TrainingState } from "./checkpoint.js";
@@ -57,16 +61,19 @@ const recipe = resolveRecipe({
   logEvery: 4,
   evaluateEvery: 2,
   evaluateCount: 2,
+  captionCount: 0,
   checkpointEvery: 2,
   keepCheckpoints: 2,
   maxSkippedSteps: 3,
 });
 
 let engine: Engine;
+let tokenizer: Mbart50Tokenizer;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 const loops = new SharedLoops(1);
 beforeAll(async () => {
   engine = await createNativeEngine();
+  tokenizer = await loadTokenizerFolder(bundledModelFolder);
   folder = await temporaryFolder();
 });
 afterAll(async () => {
@@ -109,6 +116,9 @@ async function run(out: string, options: Partial<TrainOptions> & { change?: Part
     config,
     recipe: { ...recipe, ...change },
     data: dataOf(() => 0),
+    tokenizer,
+    preprocessor: clipPreprocessorConfig(8),
+    generationConfig: {},
     state,
     out,
     writeModel: async (path) => void (await mkdir(path, { recursive: true })),

@@ -70,7 +70,7 @@ export class SampleMaker {
   }
 }
 
-function tokenizerOf(files: SampleMakerOptions["tokenizerFiles"]): Mbart50Tokenizer {
+export function tokenizerOf(files: SampleMakerOptions["tokenizerFiles"]): Mbart50Tokenizer {
   const sentencePieceModel = files.get("sentencepiece.bpe.model");
   const text = (name: string) => {
     const bytes = files.get(name);

@@ -30,6 +30,7 @@ import { datasetCaptions, datasetData } from "./dataset-data.js";
 import { trainableShapes } from "./freeze.js";
 import { allocateTraining, type FlatTensors, fillTensor, type TrainingMemory } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
+import { tokenizerOf } from "./sample.js";
 import { createSamplePool } from "./sample-pool.js";
 import { scenesData } from "./scenes-data.js";
 import { type TrainProgress, train } from "./train.js";
@@ -83,6 +84,9 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
       config,
       recipe,
       data,
+      tokenizer: tokenizerOf(tokenizerFiles),
+      preprocessor: start.preprocessor,
+      generationConfig,
       state,
       out,
       writeModel: (folder, { tensors }) => {

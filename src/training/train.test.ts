@@ -4,11 +4,18 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { start } from "../../test/support/command-line.js";
+import { readEvents } from "../../test/support/event-file.js";
 import { temporaryFolder } from "../../test/support/tiny-captioner.js";
 import { readTensors } from "../../test/support/tiny-model.js";
+import { loadCaptioner } from "../captioner/load-captioner.js";
+import { sceneCaption } from "../data/scenes/caption.js";
+import { renderScene } from "../data/scenes/render.js";
+import { sceneAt } from "../data/scenes/scene.js";
 import { writeScenes } from "../data/scenes/write.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
+import { html } from "../report/html.js";
+import type { Evaluation } from "./evaluator.js";
 import { type RecipeInput, resolveRecipe } from "./recipe.js";
 import { type RunOptions, startRun } from "./start-run.js";
 
@@ -84,7 +91,7 @@ async function metrics(out: string): Promise<unknown[]> {
     .split("\n")
     .filter(Boolean)
     .map((line) => {
-      const { tokensPerSecond: _, picturesPerSecond: __, ...rest } = JSON.parse(line);
+      const { tokensPerSecond: _, picturesPerSecond: __, productShare: ___, ...rest } = JSON.parse(line);
       return rest;
     });
 }
@@ -123,10 +130,56 @@ describe("a run", () => {
       evaluation: { loss: expect.any(Number), languages: { en: expect.any(Number), de: expect.any(Number) } },
     });
     expect(await checkpoints(whole)).toEqual(["step-000009", "step-000012"]);
-    expect((await readdir(whole)).sort()).toEqual(["checkpoints", "final", "metrics.jsonl", "recipe.json"]);
+    expect((await readdir(whole)).sort()).toEqual([
+      ...["checkpoints", "final", "logs", "metrics.jsonl", "recipe.json", "report.html"],
+    ]);
     expect(resolveRecipe(JSON.parse(await readFile(join(whole, "recipe.json"), "utf8")))).toEqual(
       resolveRecipe(recipe),
     );
+  });
+
+  it("is evaluated on what its model says, in each language", async () => {
+    const [last] = (await metrics(whole)).slice(-1) as [{ evaluation: Evaluation }];
+    const { captions, samples } = last.evaluation;
+    expect(Object.keys(captions!)).toEqual(["en", "de"]);
+    expect(captions!.de).toMatchObject({ captions: 4, cider: expect.any(Number) });
+
+    const captioner = await loadCaptioner({ model: join(whole, "final") });
+    for (const [i, sample] of samples!.entries()) {
+      const scene = sceneAt({
+        split: "test",
+        seed: 42,
+        index: i,
+        objects: ((i % 3) + 1) as 1 | 2 | 3,
+        size: 32,
+      });
+      const results = await captioner.caption(renderScene(scene), { lang: ["en", "de"], maxLength: 65 });
+      const said = results.map((result) => "captions" in result && result.captions[0]!.text);
+      expect(said).toEqual([sample.en!.caption, sample.de!.caption]);
+      expect(sample.de!.reference).toBe(sceneCaption(scene, "de").text);
+    }
+    await captioner.close();
+  });
+
+  it("shows TensorBoard its scalars, sample captions and their pictures", async () => {
+    const [file] = await readdir(join(whole, "logs"));
+    const events = await readEvents(join(whole, "logs", file!));
+    const steps = (tag: string) => events.filter((event) => event.tags.includes(tag)).map(({ step }) => step);
+    expect(events[0]).toEqual({ step: 0, version: "brain.Event:2", tags: [] });
+    expect(steps("train/loss")).toEqual([2, 4, 6, 8, 10, 12]);
+    expect(steps("evaluation/loss")).toEqual([5, 10, 12]);
+    expect(steps("cider/de")).toEqual([5, 10, 12]);
+    // The picture comes first.
+    expect(steps("samples/picture 4")).toEqual([0, 5, 10, 12]);
+  });
+
+  it("ends with a report of its curves and sample captions", async () => {
+    const report = await readFile(join(whole, "report.html"), "utf8");
+    const [last] = (await metrics(whole)).slice(-1) as [{ evaluation: Evaluation }];
+    expect(report).toContain("Training run: tiny");
+    expect(report).toMatch(/aria-label="Loss: training from [\d.]+ to [\d.]+; evaluation from/);
+    for (const { de } of last.evaluation.samples!) expect(report).toContain(html`${de!.reference}`.markup);
+    expect(report.match(/<img src="data:image\/png;base64,/g)).toHaveLength(4);
   });
 
   it("with another seed ends elsewhere", async () => {
@@ -155,6 +208,19 @@ describe("a run that was stopped", () => {
     // Stopping leaves a checkpoint of the last step.
     expect(from).toEqual([step]);
     await expectWhole(out, [step > 9 ? checkpointOf(step) : "step-000009", "step-000012"]);
+  });
+
+  it("tells TensorBoard from which step on it begins anew", async () => {
+    const out = newFolder();
+    await runUntil(4, out);
+    await run(out, { resume: join(out, "checkpoints/step-000003") });
+    const [, resumed] = await Promise.all(
+      (await readdir(join(out, "logs"))).sort().map((file) => readEvents(join(out, "logs", file))),
+    );
+    expect(resumed!.slice(0, 2)).toEqual([
+      { step: 0, version: "brain.Event:2", tags: [] },
+      { step: 4, session: 1, tags: [] },
+    ]);
   });
 
   it("time and again ends with the same bits", async () => {

@@ -1,30 +1,37 @@
 import { mkdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { compileProgram } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
+import type { PreprocessorConfig } from "../image/preprocessor-config.js";
 import type { CaptionerConfig } from "../model/config.js";
+import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { removeLeftovers, writeFileAtomically, writeFolderAtomically } from "../weights/atomic-file.js";
+import type { RawJson } from "../weights/model-folder.js";
 import { adamWStep, globalNorm } from "./adamw.js";
 import type { TrainingState } from "./checkpoint.js";
 import { CheckpointWriter, inRunFolder } from "./checkpoint-writer.js";
 import type { TrainingData } from "./data.js";
-import { evaluateLoss } from "./evaluate-loss.js";
-import { GradientProgram } from "./gradient-program.js";
-import { GradientSum, type GradientTotal } from "./gradient-sum.js";
-import { logMetrics, type MetricsLine, truncateMetrics } from "./metrics-log.js";
+import { Evaluator } from "./evaluator.js";
+import { GradientProgram, type GradientTotal } from "./gradient-program.js";
+import { GradientSum } from "./gradient-sum.js";
 import type { FlatTensors } from "./parameters.js";
+import { measureProductSpeed } from "./product-speed.js";
 import type { Recipe } from "./recipe.js";
+import { RunLog } from "./run-log.js";
+import { writeRunReport } from "./run-report.js";
 import { learningRateAt } from "./schedule.js";
 import { SharedLoops } from "./shared-loops.js";
-import { lossProgram } from "./train-program.js";
 
 export interface TrainOptions {
   readonly engine: Engine;
   readonly config: CaptionerConfig;
   readonly recipe: Recipe;
   readonly data: TrainingData;
+  readonly tokenizer: Mbart50Tokenizer;
+  readonly preprocessor: PreprocessorConfig;
+  /** generation_config.json. */
+  readonly generationConfig: RawJson;
   /** Where training starts or goes on from; changed in place. */
   readonly state: TrainingState;
   /** The run folder. */
@@ -47,24 +54,28 @@ export interface TrainProgress {
   /** Mean loss a token of the last step. */
   readonly loss: number;
   readonly learningRate: number;
+  /** Of the step's mean gradient, before clipping. */
+  readonly gradientNorm: number;
   readonly tokensPerSecond: number;
   readonly picturesPerSecond: number;
+  /** Operations of matrix products a second, over what the engine does in a product by itself. */
+  readonly productShare: number;
   readonly secondsLeft: number;
   /** Of the last evaluation, if there was one. */
   readonly evaluationLoss?: number;
 }
 
 /**
- * Trains to the recipe's last step, then writes `final/`.
+ * Trains to the recipe's last step, then writes `report.html` and `final/`.
  * @throws {LingolensError} `cancelled`, `training-diverged`, `output-unwritable`
  */
 export async function train(options: TrainOptions): Promise<void> {
   const { engine, config, recipe, data, state, out, writeModel, signal, onProgress } = options;
   const { progress, memory } = state;
   const threads = options.threads ?? availableParallelism();
-  const metrics = join(out, "metrics.jsonl");
-  await inRunFolder(out, () => prepareFolder(out, recipe, progress.step));
+  await inRunFolder(out, () => prepareFolder(out, recipe));
 
+  const log = await RunLog.open(out, progress.step);
   const loops = new SharedLoops(threads);
   const partSize = recipe.batchSize / (recipe.workers * recipe.gradientAccumulation);
   const program = await GradientProgram.compile(engine, config, {
@@ -73,15 +84,23 @@ export async function train(options: TrainOptions): Promise<void> {
     maxTokens: partSize * recipe.languages.length * recipe.maxLength,
     threads: Math.max(1, Math.floor(threads / recipe.workers)),
   });
-  const scorer = await compileProgram(engine, lossProgram(config), { threads });
+  const evaluator = await Evaluator.compile(engine, {
+    ...options,
+    parameters: memory.parameters,
+    batchSize: partSize,
+    threads,
+  });
+  const partTokens = Math.round((partSize * recipe.languages.length * recipe.maxLength) / 2);
+  const productSpeed = await measureProductSpeed(engine, config, partTokens, threads);
   const gradients = new GradientSum(program, loops, memory, recipe, config);
   const checkpoints = new CheckpointWriter({ out, loops, keep: recipe.keepCheckpoints, writeModel });
-  const log = (line: MetricsLine) => inRunFolder(out, () => logMetrics(metrics, line));
   let saved = progress.step;
   let evaluationLoss: number | undefined;
-  let window = { since: performance.now(), tokens: 0, pictures: 0 };
+  let window = newWindow();
 
   try {
+    const samplePictures = await evaluator.samplePictures();
+    await log.pictures(progress.step, samplePictures);
     let pictures = await data.batch(progress.step);
     while (progress.step < recipe.steps) {
       if (signal?.aborted) {
@@ -98,6 +117,7 @@ export async function train(options: TrainOptions): Promise<void> {
       const { norm, learningRate } = await update(options, loops, total);
 
       window.tokens += total.tokens;
+      window.operations += total.operations;
       window.pictures += pictures.length;
       pictures = await upcoming;
 
@@ -106,12 +126,14 @@ export async function train(options: TrainOptions): Promise<void> {
       const speed = {
         tokensPerSecond: window.tokens / seconds,
         picturesPerSecond: window.pictures / seconds,
+        productShare: window.operations / seconds / productSpeed,
       };
       onProgress?.({
         step: progress.step,
         steps: recipe.steps,
         loss: total.lossSum / total.tokens,
         learningRate,
+        gradientNorm: norm,
         ...speed,
         secondsLeft: ((recipe.steps - progress.step) * recipe.batchSize) / speed.picturesPerSecond,
         ...(evaluationLoss !== undefined && { evaluationLoss }),
@@ -120,24 +142,16 @@ export async function train(options: TrainOptions): Promise<void> {
       if (done || progress.step % recipe.logEvery === 0) {
         const { lossSum, tokens, skipped } = progress.sinceLog;
         const loss = lossSum / tokens;
-        const line = { step: progress.step, loss, lr: learningRate, gradientNorm: norm, ...speed };
-        await log({ ...line, ...(skipped > 0 && { skipped }) });
+        const line = { loss, lr: learningRate, gradientNorm: norm, ...speed };
+        await log.step(progress.step, { ...line, ...(skipped > 0 && { skipped }) });
         progress.sinceLog = { lossSum: 0, tokens: 0, skipped: 0 };
-        window = { since: performance.now(), tokens: 0, pictures: 0 };
+        window = newWindow();
       }
       const evaluated = data.validationCount > 0 && (done || progress.step % recipe.evaluateEvery === 0);
       if (evaluated) {
-        const { parameters } = memory;
-        const evaluation = await evaluateLoss({
-          ...recipe,
-          batchSize: partSize,
-          program: scorer,
-          parameters,
-          config,
-          data,
-        });
+        const evaluation = await evaluator.run();
         evaluationLoss = evaluation.loss;
-        await log({ step: progress.step, evaluation });
+        await log.evaluation(progress.step, evaluation);
         window.since = performance.now();
       }
       if (done || progress.step % recipe.checkpointEvery === 0) {
@@ -146,6 +160,7 @@ export async function train(options: TrainOptions): Promise<void> {
       }
     }
     await checkpoints.finish();
+    await inRunFolder(out, () => writeRunReport(out, recipe, samplePictures));
     const final = join(out, "final");
     await inRunFolder(out, async () => {
       await rm(final, { recursive: true, force: true });
@@ -153,19 +168,22 @@ export async function train(options: TrainOptions): Promise<void> {
     });
   } finally {
     await checkpoints.settled();
-    await Promise.all([program.close(), scorer.close(), loops.close()]);
+    await Promise.all([program.close(), evaluator.close(), loops.close(), log.close()]);
   }
 }
 
-/** Makes the run folder what it was at the step that the run goes on from. */
-async function prepareFolder(out: string, recipe: Recipe, step: number): Promise<void> {
+/** What the speeds of a few steps are counted over. */
+function newWindow() {
+  return { since: performance.now(), tokens: 0, pictures: 0, operations: 0 };
+}
+
+async function prepareFolder(out: string, recipe: Recipe): Promise<void> {
   await mkdir(join(out, "checkpoints"), { recursive: true });
   await removeLeftovers(out);
   await removeLeftovers(join(out, "checkpoints"));
   await writeFileAtomically(join(out, "recipe.json"), (file) =>
     file.writeFile(`${JSON.stringify(recipe, null, 2)}\n`),
   );
-  await truncateMetrics(join(out, "metrics.jsonl"), step);
 }
 
 /** The optimiser's step with the summed gradient, or none where that is not finite. */

@@ -1,8 +1,8 @@
 /** Writes generated scenes as a dataset folder: `captions.jsonl` beside the pictures it names. */
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import sharp from "sharp";
 import { LingolensError, throwIfCancelled } from "../../errors.js";
+import { encodePng } from "../../image/encode-png.js";
 import { writeFileAtomically } from "../../weights/atomic-file.js";
 import { type SceneCaption, sceneCaption } from "./caption.js";
 import { renderScene } from "./render.js";
@@ -79,11 +79,7 @@ function imageName(index: number): string {
 }
 
 async function writePicture(scene: Scene, path: string): Promise<void> {
-  const { width, height, data } = renderScene(scene);
-  const png = await sharp(data, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
-  await writeFile(path, png, { flush: true });
+  await writeFile(path, await encodePng(renderScene(scene)), { flush: true });
 }
 
 function describe(scene: Scene, index: number, languages: readonly string[]): object {
