@@ -1,5 +1,6 @@
 /** Scores as a table for people, a row a language. */
 import type { CaptionScores } from "../evaluation/caption-scores.js";
+import type { EvaluationReport } from "../evaluation/run-report.js";
 
 type Row = CaptionScores & { readonly loss?: number };
 
@@ -25,10 +26,28 @@ export function scoreTable(languages: Readonly<Record<string, Row>>): string {
   const columns = COLUMNS.map(([header, cell]) => [header, ...rows.map(([, scores]) => cell(scores))]).filter(
     ([, ...cells]) => cells.some((cell) => cell !== ""),
   );
+  return table(["", ...rows.map(([language]) => language)], columns);
+}
+
+/** The original's BLEU, ours and published, two rows a language. */
+export function publishedTable({ languages }: EvaluationReport): string {
+  const rows = Object.entries(languages).flatMap(([lang, { bleuChunks, published }]) =>
+    published
+      ? [[`${lang}  ours`, bleuChunks] as const, [`${lang}  published`, published.bleu] as const]
+      : [],
+  );
+  const columns = [0, 1, 2, 3].map((order) => [
+    `BLEU-${order + 1}`,
+    ...rows.map(([, bleu]) => bleu[order]!.toFixed(5)),
+  ]);
+  return `\nBLEU as the original, mean over chunks of 512:\n${table(["", ...rows.map(([name]) => name)], columns)}`;
+}
+
+function table(names: readonly string[], columns: readonly (readonly string[])[]): string {
   const width = (cells: readonly string[]) => Math.max(...cells.map((cell) => cell.length)) + 2;
-  return ["", ...rows.map(([language]) => language)]
-    .map((language, row) =>
-      [language.padEnd(4), ...columns.map((cells) => cells[row]!.padStart(width(cells)))].join(""),
+  return names
+    .map((name, row) =>
+      [name.padEnd(width(names)), ...columns.map((cells) => cells[row]!.padStart(width(cells)))].join(""),
     )
     .map((line) => `${line.trimEnd()}\n`)
     .join("");

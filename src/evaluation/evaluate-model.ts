@@ -1,15 +1,16 @@
-import type { Captioner, CaptionResult } from "../captioner/captioner.js";
-import type { CaptionOptions } from "../captioner/options.js";
-import {
-  captionsIn,
-  type DatasetEntry,
-  type DatasetOptions,
-  pictureOf,
-  readDataset,
-} from "../data/dataset.js";
-import { LingolensError, throwIfCancelled } from "../errors.js";
+import type { Captioner } from "../captioner/captioner.js";
+import type { DatasetOptions } from "../data/dataset.js";
 import { resolveLanguage } from "../text/languages.js";
-import { type CaptionScores, scoreCaptions } from "./caption-scores.js";
+import { describePictures, type PictureLines } from "./describe-pictures.js";
+import { evaluatedPictures, picturesIdentity } from "./evaluated-pictures.js";
+import { PUBLISHED } from "./original-results.js";
+import { evaluationPage } from "./report-page.js";
+import { METRICS_FILE, REPORT_FILE, type RunFailure } from "./run-files.js";
+import { RunFolder } from "./run-folder.js";
+import { type EvaluationReport, reportOf } from "./run-report.js";
+import { evaluationSearch, modelIdentity, type SearchOptions } from "./run-settings.js";
+
+export type { EvaluationReport, LanguageReport } from "./run-report.js";
 
 export interface EvaluateOptions {
   /** A dataset of any format (docs/data.md). */
@@ -20,121 +21,81 @@ export interface EvaluateOptions {
   readonly languages?: readonly string[];
   /** The first so many pictures. Default: all. */
   readonly limit?: number;
-  readonly caption?: Pick<
-    CaptionOptions,
-    "beams" | "maxLength" | "batchSize" | "lengthPenalty" | "ignoreExif"
-  >;
+  /** How captions are searched. Default: 8 pictures at once, else as captions are by default. */
+  readonly caption?: SearchOptions;
+  /** As the published model was evaluated, its results beside: beam 4, length 64, by default its languages. */
+  readonly like?: "original";
+  /** Keeps captions and report in a folder, and goes on with a run that was stopped. */
+  readonly run?: EvaluationRun;
   readonly signal?: AbortSignal;
+  /** Told of pictures; those that a stopped run had described count as done. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  /** Told, at the end, of every picture that could not be read. */
+  readonly onFailure?: (failure: RunFailure) => void;
 }
 
-export interface LanguageReport extends CaptionScores {
-  /** Mean over the tokens of all reference captions. */
-  readonly loss: number;
-  /** Its exponential. */
-  readonly perplexity: number;
+export interface EvaluationRun {
+  readonly folder: string;
+  /** The captioner's model: what people call it, its folder, and the numbers it computes with if not those stored. */
+  readonly model: { readonly name: string; readonly folder: string; readonly dtype?: string };
 }
 
-export interface EvaluationReport {
-  /** Mean over the tokens of all languages. */
-  readonly loss: number;
-  /** By ISO code. */
-  readonly languages: Readonly<Record<string, LanguageReport>>;
-}
-
-/** Captions a dataset's pictures and compares with their references; scores the references by the model, too. */
+/**
+ * Captions a dataset's pictures and compares with their references; scores the references by the model, too.
+ * @throws {LingolensError} `dataset-invalid`, `option-unsupported`; `unreadable-image` where no picture can be read;
+ * `already-exists` where the run's folder is another's; `cancelled`
+ */
 export async function evaluateModel(
   captioner: Captioner,
   options: EvaluateOptions,
 ): Promise<EvaluationReport> {
-  const { data, limit = Number.POSITIVE_INFINITY, signal, onProgress } = options;
-  const entries: DatasetEntry[] = [];
-  for await (const entry of readDataset(data, options.dataset)) {
-    entries.push(entry);
-    if (entries.length >= limit) break;
-  }
-  const codes = languagesOf(captioner, entries, options.languages);
-
-  const gathered = new Map(
-    codes.map((code) => [
-      code,
-      { hypotheses: [] as string[], references: [] as string[][], loss: 0, tokens: 0 },
-    ]),
-  );
-  const total = 2 * entries.length;
-  let done = 0;
-  const count = () => onProgress?.({ done: ++done, total });
-
-  for (const entry of entries) {
-    throwIfCancelled(signal);
-    const given = codes.flatMap((lang) => captionsIn(entry, lang).map((caption) => ({ lang, caption })));
-    const scores = await captioner.score(await pictureOf(entry), given, {
-      ...options.caption,
-      ...(signal && { signal }),
-    });
-    scores.forEach(({ tokens, nll }, i) => {
-      const language = gathered.get(given[i]!.lang)!;
-      language.loss += nll * tokens.length;
-      language.tokens += tokens.length;
-    });
-    count();
-  }
-
-  const results = captioner.captionEach(picturesOf(entries), {
-    ...options.caption,
-    lang: codes,
-    ...(signal && { signal }),
+  const { data, dataset, limit, languages: asked, like, run, signal, onProgress } = options;
+  const chosen = await evaluatedPictures({
+    data,
+    ...(dataset && { dataset }),
+    ...(limit !== undefined && { limit }),
+    ...(asked && { languages: asked }),
+    defaultLanguages: like ? Object.keys(PUBLISHED.bleu) : captioner.languages,
   });
-  let place = 0;
-  for await (const result of results) {
-    const { lang, captions } = described(result);
-    const references = captionsIn(entries[Math.floor(place / codes.length)]!, lang);
-    if (references.length > 0) {
-      gathered.get(lang)!.hypotheses.push(captions[0]?.text ?? "");
-      gathered.get(lang)!.references.push([...references]);
+  const { languages, pictures } = chosen;
+  const search = evaluationSearch(options.caption ?? {}, languages, like);
+  // How many pictures are worked on at once is the machine's affair.
+  const { batchSize, ...settings } = search;
+  const folder =
+    run &&
+    (await RunFolder.open(run.folder, {
+      model: await modelIdentity(run.model.folder, run.model.dtype),
+      data: picturesIdentity(chosen),
+      limit,
+      like,
+      decoderStart: captioner.config.ids.decoderStart,
+      ...settings,
+    }));
+  try {
+    const lines: PictureLines[] = folder ? await folder.keep(pictures, batchSize) : [];
+    const tell = () => onProgress?.({ done: lines.length, total: pictures.length });
+    tell();
+    const rest = pictures.slice(lines.length);
+    for await (const batch of describePictures(captioner, rest, search, signal)) {
+      await folder?.append(batch);
+      lines.push(...batch);
+      tell();
     }
-    place += 1;
-    if (place % codes.length === 0) count();
-  }
-
-  const sums = [...gathered.values()];
-  const add = (key: "loss" | "tokens") => sums.reduce((sum, language) => sum + language[key], 0);
-  const languages: Record<string, LanguageReport> = {};
-  for (const [code, { hypotheses, references, ...sum }] of gathered) {
-    const lang = resolveLanguage(code).iso;
-    const loss = sum.loss / sum.tokens;
-    const scores = await scoreCaptions(hypotheses, references, { lang });
-    languages[lang] = { loss, perplexity: Math.exp(loss), ...scores };
-  }
-  return { loss: add("loss") / add("tokens"), languages };
-}
-
-/** mBART codes of the languages to evaluate, each with at least one reference. */
-function languagesOf(
-  captioner: Captioner,
-  entries: readonly DatasetEntry[],
-  asked?: readonly string[],
-): string[] {
-  const codes = asked ? asked.map((language) => resolveLanguage(language).code) : captioner.languages;
-  const present = codes.filter((code) => entries.some((entry) => captionsIn(entry, code).length > 0));
-  const missing = asked && codes.find((code) => !present.includes(code));
-  if (missing) throw new LingolensError("dataset-invalid", `The dataset has no captions in ${missing}.`);
-  if (present.length === 0)
-    throw new LingolensError(
-      "dataset-invalid",
-      `The dataset has no captions in the model's languages, ${codes.join(", ")}.`,
+    const report = await reportOf(
+      lines,
+      languages.map((code) => resolveLanguage(code).iso),
+      like,
     );
-  return [...present];
-}
-
-async function* picturesOf(entries: readonly DatasetEntry[]) {
-  for (const entry of entries) {
-    const name = entry.range ? `${entry.imagePath}/${entry.image}` : entry.imagePath;
-    yield { name, source: await pictureOf(entry) };
+    if (run && folder) {
+      const { beams, maxLength, ignoreExif } = search;
+      const facts = { beams, "longest caption": `${maxLength} tokens` };
+      const page = { report, pictures, lines, model: run.model.name, data, facts, ignoreExif, signal };
+      await folder.write(REPORT_FILE, await evaluationPage(page));
+      await folder.write(METRICS_FILE, `${JSON.stringify(report)}\n`);
+    }
+    for (const line of lines.flat()) if ("error" in line) options.onFailure?.(line);
+    return report;
+  } finally {
+    await folder?.close();
   }
-}
-
-function described(result: CaptionResult): Exclude<CaptionResult, { error: unknown }> {
-  if ("error" in result) throw new LingolensError("unreadable-image", result.error.message);
-  return result;
 }

@@ -1,6 +1,7 @@
 /**
- * The files of an evaluation run's folder: `captions.jsonl`, a line a picture and language, in the order they were
- * made, and `metrics.json`, the report that `evaluate --json` prints.
+ * The files of an evaluation run's folder: `settings.json`, what was asked for; `captions.jsonl`, a line a picture and
+ * language, in the order they were made; `metrics.json`, the report that `evaluate --json` prints; `report.html`, the
+ * same for people.
  */
 import { join } from "node:path";
 import { z } from "zod";
@@ -8,8 +9,10 @@ import { invalid } from "../data/formats/invalid.js";
 import { linesOf } from "../data/formats/lines.js";
 import { resolveLanguage } from "../text/languages.js";
 
+export const SETTINGS_FILE = "settings.json";
 export const CAPTIONS_FILE = "captions.jsonl";
 export const METRICS_FILE = "metrics.json";
+export const REPORT_FILE = "report.html";
 
 export const runCaptionSchema = z.object({
   /** The picture, as the dataset names it. */
@@ -23,9 +26,21 @@ export const runCaptionSchema = z.object({
   score: z.number().optional(),
   /** Mean negative log-likelihood of the references' tokens, in nats. */
   nll: z.number().optional(),
+  /** How many tokens those are. */
+  tokens: z.int().optional(),
 });
 
+/** A picture that could not be read, and so has no caption. */
+const runFailureSchema = z.object({
+  image: z.string().min(1),
+  error: z.object({ code: z.string(), message: z.string() }),
+});
+
+export const runLineSchema = z.union([runFailureSchema, runCaptionSchema]);
+
 export type RunCaption = z.infer<typeof runCaptionSchema>;
+export type RunFailure = z.infer<typeof runFailureSchema>;
+export type RunLine = z.infer<typeof runLineSchema>;
 
 /**
  * The captions of a run by language (ISO code), in the order of the file.
@@ -38,6 +53,7 @@ export async function readRun(folder: string): Promise<Map<string, RunCaption[]>
   for await (const { text, place } of linesOf(path)) {
     if (text.trim() === "") continue;
     const caption = parseLine(text, place);
+    if ("error" in caption) continue;
     const lang = resolveLanguage(caption.lang).iso;
     const images = languages.get(lang) ?? new Map<string, RunCaption>();
     languages.set(lang, images);
@@ -49,9 +65,9 @@ export async function readRun(folder: string): Promise<Map<string, RunCaption[]>
   return new Map([...languages].map(([lang, images]) => [lang, [...images.values()]]));
 }
 
-function parseLine(text: string, place: string): RunCaption {
+function parseLine(text: string, place: string): RunLine {
   try {
-    return runCaptionSchema.parse(JSON.parse(text));
+    return runLineSchema.parse(JSON.parse(text));
   } catch (error) {
     throw invalid(
       place,

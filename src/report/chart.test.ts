@@ -92,7 +92,7 @@ describe("plot", () => {
       ],
       y: [0, 4],
     }).markup;
-    expect(chart).toMatch(/class="bar" d="M\S+ 180V100H\S+V180zM\S+ 180V20H/);
+    expect(chart).toMatch(/class="columns" d="M\S+ 180V100H\S+V180zM\S+ 180V20H/);
     expect(chart).toMatch(/class="steps" d="M\S+ 180V100H\S+V20H\S+V180"/);
     expect(chart).toContain('<li class="series-1">a</li><li class="series-2">b</li>');
   });

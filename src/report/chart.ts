@@ -137,7 +137,7 @@ function marksOf({ points, as }: Series, x: Scale, y: Scale, bottom: number): Ht
     case "dots":
       return html`<path class="dots" d="${points.map(([px, py]) => `M${x(px)} ${y(py)}h0`).join("")}"/>`;
     case "bars":
-      return html`<path class="bar" d="${points
+      return html`<path class="columns" d="${points
         .map(
           ([px, py]) =>
             `M${round(x(px - 0.5) + 0.5)} ${bottom}V${y(py)}H${round(x(px + 0.5) - 0.5)}V${bottom}z`,

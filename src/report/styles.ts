@@ -30,6 +30,9 @@ code { font-size: 0.9em; }
 .note { color: var(--muted); font-size: 0.875rem; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 
+nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; margin: 0.75rem 0; padding: 0; }
+nav a { display: inline-block; padding: 0.25rem 0; }
+
 .facts { display: flex; flex-wrap: wrap; gap: 0.25rem 2rem; margin: 1rem 0; }
 .facts div { display: flex; gap: 0.5rem; }
 .facts dt { color: var(--muted); }
@@ -42,6 +45,7 @@ caption { text-align: start; padding: 0.75rem 0.75rem 0.25rem; color: var(--mute
 th, td { padding: 0.5rem 0.75rem; text-align: end; white-space: nowrap; border-top: 1px solid var(--line); }
 thead th { border-top: 0; color: var(--muted); font-weight: 600; vertical-align: bottom; }
 th:first-child { text-align: start; position: sticky; left: 0; background: var(--card); }
+.table + .note, .table + .table { margin-top: 0.75rem; }
 td small, th small { display: block; color: var(--muted); font-weight: 400; }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1rem; align-items: start; }
@@ -57,7 +61,8 @@ td small, th small { display: block; color: var(--muted); font-weight: 400; }
 .chart .mark { fill: var(--ink); stroke: var(--card); }
 .chart .line, .chart .steps { fill: none; stroke: var(--of-series); stroke-width: 2; stroke-linejoin: round; }
 .chart .bar { fill: var(--of-series); }
-.chart .dots { fill: none; stroke: var(--of-series); stroke-width: 5; stroke-linecap: round; opacity: 0.35; }
+.chart .columns { fill: var(--of-series); opacity: 0.5; }
+.chart .dots { fill: none; stroke: var(--of-series); stroke-width: 5; stroke-linecap: round; opacity: 0.5; }
 .series-1 { --of-series: var(--series-1); }
 .series-2 { --of-series: var(--series-2); }
 .series-3 { --of-series: var(--series-3); }
