@@ -57,6 +57,14 @@ export const dtypeOption = (): Option =>
     "numbers to compute with; int8 is faster, for a model in fp32 after rounding it once (default: as stored)",
   ).choices(["fp32", "int8"]);
 
+/** Commander takes "--no-…" for the opposite of a switch unless told otherwise. */
+export function noRepeatNgramSizeOption(): Option {
+  const description = "no n-gram of so many tokens twice; 0 allows all (default: 0)";
+  const option = new Option("--no-repeat-ngram-size <n>", description).argParser(integer(0));
+  option.negate = false;
+  return option;
+}
+
 /** Refuses the devices that are planned but not there. */
 export function checkDevice(device: string): void {
   if (device !== "cpu")

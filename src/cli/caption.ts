@@ -16,6 +16,7 @@ import {
   interruptSignal,
   list,
   modelOption,
+  noRepeatNgramSizeOption,
   offlineOption,
   openCaptioner,
   threadsOption,
@@ -103,14 +104,6 @@ export function captionCommand(): Command {
 function languagesOption(): Option {
   const description = 'languages, such as en,de,fr,es or en_XX; "all" that the model was trained for';
   return new Option("--lang <codes>", description).argParser(list).default(["en"], "en");
-}
-
-/** Commander takes "--no-…" for the opposite of a switch unless told otherwise. */
-function noRepeatNgramSizeOption(): Option {
-  const description = "no n-gram of so many tokens twice; 0 allows all (default: 0)";
-  const option = new Option("--no-repeat-ngram-size <n>", description).argParser(integer(0));
-  option.negate = false;
-  return option;
 }
 
 async function caption(inputs: readonly string[], flags: Flags): Promise<void> {

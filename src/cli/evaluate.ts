@@ -16,6 +16,7 @@ import {
   list,
   modelFolder,
   modelOption,
+  noRepeatNgramSizeOption,
   offlineOption,
   openCaptioner,
   threadsOption,
@@ -78,6 +79,7 @@ export function evaluateCommand(): Command {
     .option("--beams <n>", "hypotheses of the beam search; 1 is greedy (default: 4)", integer(1))
     .option("--max-length <n>", "longest caption in tokens, start token counted (default: 64)", integer(2))
     .option("--length-penalty <x>", "above 0 favours longer captions (default: 1)", decimal)
+    .addOption(noRepeatNgramSizeOption())
     .option(
       "--repetition-penalty <x>",
       "above 1, tokens that occurred become less likely (default: 1)",
@@ -124,6 +126,7 @@ async function evaluate(flags: Flags): Promise<void> {
             folder: await modelFolder(model, { ...(offline && { offline }), signal }),
             ...(dtype && { dtype }),
           },
+          onWait: () => process.stderr.write(`Another process is at work in ${out}; waiting for it…\n`),
         },
       }),
       signal,

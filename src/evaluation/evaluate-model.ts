@@ -38,6 +38,8 @@ export interface EvaluationRun {
   readonly folder: string;
   /** The captioner's model: what people call it, its folder, and the numbers it computes with if not those stored. */
   readonly model: { readonly name: string; readonly folder: string; readonly dtype?: string };
+  /** Told once where another process is at work in the folder. */
+  readonly onWait?: () => void;
 }
 
 /**
@@ -49,29 +51,19 @@ export async function evaluateModel(
   captioner: Captioner,
   options: EvaluateOptions,
 ): Promise<EvaluationReport> {
-  const { data, dataset, limit, languages: asked, like, run, signal, onProgress } = options;
+  const { data, dataset, limit, languages: wanted, like, run, signal, onProgress } = options;
   const chosen = await evaluatedPictures({
     data,
     ...(dataset && { dataset }),
     ...(limit !== undefined && { limit }),
-    ...(asked && { languages: asked }),
+    ...(wanted && { languages: wanted }),
     defaultLanguages: like ? Object.keys(PUBLISHED.bleu) : captioner.languages,
   });
   const { languages, pictures } = chosen;
   const search = evaluationSearch(options.caption ?? {}, languages, like);
   // How many pictures are worked on at once is the machine's affair.
   const { batchSize, ...settings } = search;
-  const folder =
-    run &&
-    (await RunFolder.open(run.folder, {
-      model: await modelIdentity(run.model.folder, run.model.dtype),
-      data: picturesIdentity(chosen),
-      limit,
-      like,
-      decoderStart: captioner.config.ids.decoderStart,
-      ...settings,
-    }));
-  try {
+  const evaluate = async (folder?: RunFolder): Promise<EvaluationReport> => {
     const lines: PictureLines[] = folder ? await folder.keep(pictures, batchSize) : [];
     const tell = () => onProgress?.({ done: lines.length, total: pictures.length });
     tell();
@@ -81,11 +73,8 @@ export async function evaluateModel(
       lines.push(...batch);
       tell();
     }
-    const report = await reportOf(
-      lines,
-      languages.map((code) => resolveLanguage(code).iso),
-      like,
-    );
+    const isoCodes = languages.map((code) => resolveLanguage(code).iso);
+    const report = await reportOf(lines, isoCodes, like);
     if (run && folder) {
       const { beams, maxLength, ignoreExif } = search;
       const facts = { beams, "longest caption": `${maxLength} tokens` };
@@ -95,7 +84,16 @@ export async function evaluateModel(
     }
     for (const line of lines.flat()) if ("error" in line) options.onFailure?.(line);
     return report;
-  } finally {
-    await folder?.close();
-  }
+  };
+  if (!run) return evaluate();
+  const asked = {
+    model: await modelIdentity(run.model.folder, run.model.dtype),
+    data: picturesIdentity(chosen),
+    limit,
+    like,
+    decoderStart: captioner.config.ids.decoderStart,
+    ...settings,
+  };
+  const { onWait } = run;
+  return RunFolder.use(run.folder, asked, evaluate, { ...(signal && { signal }), ...(onWait && { onWait }) });
 }

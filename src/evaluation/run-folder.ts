@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LingolensError } from "../errors.js";
 import { removeLeftovers, writeFileAtomically } from "../weights/atomic-file.js";
+import { withFileLock } from "../weights/hub/file-lock.js";
 import { readJsonObject } from "../weights/json-file.js";
 import type { PictureLines } from "./describe-pictures.js";
 import type { EvaluatedPicture } from "./evaluated-pictures.js";
@@ -25,24 +26,28 @@ export class RunFolder {
   ) {}
 
   /**
-   * The folder of a new run, or of one with these settings that is to go on.
-   * @throws {LingolensError} `already-exists` where it is of another run, or of something else; `output-unwritable`
+   * Works in the folder of a new run, or of one with these settings that is to go on, while no other process does.
+   * @throws {LingolensError} `already-exists` where it is of another run, or of something else; `output-unwritable`,
+   * `cancelled`, and what `work` throws
    */
-  static async open(path: string, settings: RunSettings): Promise<RunFolder> {
+  static async use<T>(
+    path: string,
+    settings: RunSettings,
+    work: (folder: RunFolder) => Promise<T>,
+    waiting: { readonly signal?: AbortSignal; readonly onWait?: () => void } = {},
+  ): Promise<T> {
+    const captions = await openCaptions(path, settings);
     try {
-      await mkdir(path, { recursive: true });
-      await removeLeftovers(path);
-      const found = await readJsonObject(join(path, SETTINGS_FILE), "already-exists");
-      if (found) refuseOther(path, found, settings);
-      else await begin(path, settings);
-      return new RunFolder(path, await open(join(path, CAPTIONS_FILE), "a+"));
-    } catch (cause) {
-      if (cause instanceof LingolensError) throw cause;
-      throw new LingolensError(
-        "output-unwritable",
-        `${path}: expected a folder that can be written to. ${(cause as Error).message}. Name another.`,
-        { cause },
+      return await withFileLock(
+        join(path, CAPTIONS_FILE),
+        async () => {
+          await removeLeftovers(path);
+          return work(new RunFolder(path, captions));
+        },
+        waiting,
       );
+    } finally {
+      await captions.close();
     }
   }
 
@@ -75,9 +80,22 @@ export class RunFolder {
   async write(name: typeof METRICS_FILE | typeof REPORT_FILE, text: string): Promise<void> {
     await writeFileAtomically(join(this.path, name), (file) => file.writeFile(text));
   }
+}
 
-  async close(): Promise<void> {
-    await this.captions.close();
+async function openCaptions(path: string, settings: RunSettings): Promise<FileHandle> {
+  try {
+    await mkdir(path, { recursive: true });
+    const found = await readJsonObject(join(path, SETTINGS_FILE), "already-exists");
+    if (found) refuseOther(path, found, settings);
+    else await begin(path, settings);
+    return await open(join(path, CAPTIONS_FILE), "a+");
+  } catch (cause) {
+    if (cause instanceof LingolensError) throw cause;
+    throw new LingolensError(
+      "output-unwritable",
+      `${path}: expected a folder that can be written to. ${(cause as Error).message}. Name another.`,
+      { cause },
+    );
   }
 }
 
