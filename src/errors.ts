@@ -2,6 +2,7 @@
 export type ErrorCode =
   | "file-not-found"
   | "already-exists"
+  | "upload-failed"
   | "unreadable-image"
   | "image-too-large"
   | "unsupported-format"

@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { LingolensError } from "../errors.js";
 import { exportFlax } from "../exports/flax.js";
+import { publishModel } from "../exports/hub.js";
 import { exportHuggingFace, type StorageType } from "../exports/huggingface.js";
 import { exportInt8 } from "../exports/int8.js";
 import { exportOnnx } from "../exports/onnx.js";
@@ -21,6 +22,7 @@ Examples:
   lingolens export --model runs/mine/final --to flax --out for-the-original
   lingolens export --model original --to int8 --pictures my-pictures/ --out fast
   lingolens export --model original --to trimmed --lang en,de,fr,es --corpus captions.txt --out small
+  HF_TOKEN=… lingolens export --model runs/mine/final --to hub me/my-captioner
   lingolens export --model DIR --to trimmed --lang en,it --corpus my-pictures --vocabulary-size 65536 --out small
 
 What each form is for: docs/exporting.md.`;
@@ -32,13 +34,15 @@ interface TargetFlags {
   readonly corpus?: readonly string[];
   readonly vocabularySize?: number;
   readonly pictures?: readonly string[];
+  readonly private?: boolean;
+  /** New folder, of all targets but the hub. */
+  readonly out?: string;
 }
 
 interface Flags extends TargetFlags {
   readonly model?: string;
   readonly offline?: boolean;
   readonly to: string;
-  readonly out: string;
   readonly json?: boolean;
 }
 
@@ -48,6 +52,9 @@ interface Target {
   readonly takes: readonly (keyof TargetFlags)[];
   /** Which of them it cannot do without. */
   readonly needs?: readonly (keyof TargetFlags)[];
+}
+
+interface FolderTarget extends Target {
   /** Writes its files into the folder `out`. */
   readonly write: (
     folder: ModelFolder,
@@ -57,7 +64,7 @@ interface Target {
   ) => Promise<void>;
 }
 
-const TARGETS: Readonly<Record<string, Target>> = {
+const FOLDER_TARGETS: Readonly<Record<string, FolderTarget>> = {
   int8: {
     takes: ["pictures"],
     write: (folder, out, flags, options) => exportInt8(folder, out, { ...flags, ...options }),
@@ -85,9 +92,20 @@ const TARGETS: Readonly<Record<string, Target>> = {
   },
 };
 
+const TARGETS: Readonly<Record<string, Target>> = {
+  ...Object.fromEntries(
+    Object.entries(FOLDER_TARGETS).map(([to, { takes, needs = [] }]) => [
+      to,
+      { takes: [...takes, "out"], needs: [...needs, "out"] } satisfies Target,
+    ]),
+  ),
+  hub: { takes: ["private"] },
+};
+
 export function exportCommand(): Command {
   return new Command("export")
-    .description("write a model in another form")
+    .description("write a model in another form, or publish it")
+    .argument("[name]", "hub: owner/name of the model there")
     .addOption(modelOption())
     .addOption(offlineOption())
     .addOption(new Option("--to <form>", "what to write").choices(Object.keys(TARGETS)).makeOptionMandatory())
@@ -109,33 +127,63 @@ export function exportCommand(): Command {
       "--pictures <picture...>",
       "int8: pictures to measure rounding errors on, like those to be described (default: the drawn examples)",
     )
-    .requiredOption("--out <folder>", "new folder to write")
-    .option("--json", "print the folder and its form as JSON")
+    .option("--private", "hub: a new model is only for those whom you let read it")
+    .option("--out <folder>", "new folder to write; all but hub need it")
+    .option("--json", "print the folder and its form, or the address, as JSON")
     .addHelpText("after", EXAMPLES)
     .action(exportModel);
 }
 
-async function exportModel({ model, offline, to, out, json, ...flags }: Flags): Promise<void> {
-  const target = TARGETS[to]!;
+async function exportModel(
+  name: string | undefined,
+  { model, offline, to, json, ...flags }: Flags,
+): Promise<void> {
   checkFlags(flags, to);
-  await refuseUsed(out);
+  if ((name !== undefined) !== (to === "hub"))
+    throw unsupported(
+      to === "hub"
+        ? "--to hub needs the name of the model there, owner/name."
+        : `"${name}": a name belongs to --to hub; the folder to write is given by --out.`,
+    );
+  const { out } = flags;
+  if (out !== undefined) await refuseUsed(out);
   const signal = interruptSignal();
   const path = await modelFolder(model, { offline, signal });
   const [conversion, bar] = [downloadBar(), downloadBar()];
   try {
     const folder = await openModelFolder(path, { signal, onProgress: conversion.update });
     conversion.stop();
-    if (isInt8(folder))
-      throw unsupported(`${path}: its weights are rounded to int8; export the model that it was made from.`);
-    const onNotice = (line: string) => process.stderr.write(`Note: ${line}\n`);
-    await writeFolderAtomically(out, (aside) =>
-      target.write(folder, aside, flags, { signal, onProgress: bar.update, onNotice }),
-    );
+    const options = { signal, onProgress: bar.update };
+    if (name !== undefined) {
+      const url = await publishModel(folder, name, { ...flags, ...options });
+      bar.stop();
+      process.stdout.write(json ? `${JSON.stringify({ to, url })}\n` : `Done: the model is at ${url}\n`);
+    } else {
+      await writeForm(folder, out!, to, flags, options);
+      bar.stop();
+      process.stdout.write(json ? `${JSON.stringify({ to, out })}\n` : `Done: the ${to} form is in ${out}\n`);
+    }
   } finally {
     conversion.stop();
     bar.stop();
   }
-  process.stdout.write(json ? `${JSON.stringify({ to, out })}\n` : `Done: the ${to} form is in ${out}\n`);
+}
+
+async function writeForm(
+  folder: ModelFolder,
+  out: string,
+  to: string,
+  flags: TargetFlags,
+  options: ExportOptions,
+): Promise<void> {
+  if (isInt8(folder))
+    throw unsupported(
+      `${folder.path}: its weights are rounded to int8; export the model that it was made from.`,
+    );
+  const onNotice = (line: string) => process.stderr.write(`Note: ${line}\n`);
+  await writeFolderAtomically(out, (aside) =>
+    FOLDER_TARGETS[to]!.write(folder, aside, flags, { ...options, onNotice }),
+  );
 }
 
 /** Refuses options that the target would ignore, and asks for those that it needs. */

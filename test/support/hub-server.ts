@@ -28,6 +28,8 @@ export interface HubServer {
   readonly models: Map<string, HubModel>;
   /** What was asked for, in order. */
   readonly requests: HubRequest[];
+  /** Models that were made by a request, with who may see them. */
+  readonly created: Map<string, string>;
   readonly faults: {
     /** The connection breaks after so many bytes of a file's content, so many times. */
     cut?: { readonly after: number; times: number };
@@ -50,10 +52,15 @@ export interface HubServer {
 /** Files from this size on count as large: they have a SHA-256 and come from the CDN, as with Git LFS. */
 export const LARGE = 10_000;
 
+/** The token that may write models. */
+export const WRITE_TOKEN = "hf_may_write";
+
 export async function startHubServer(): Promise<HubServer> {
   const models: HubServer["models"] = new Map();
   const requests: HubRequest[] = [];
   const faults: HubServer["faults"] = {};
+  const created: HubServer["created"] = new Map();
+  const received = new Map<string, Buffer>();
   const record = (host: "hub" | "cdn", { url = "", headers }: IncomingMessage): void => {
     requests.push({ host, url, range: headers.range, authorization: headers.authorization });
   };
@@ -71,9 +78,11 @@ export async function startHubServer(): Promise<HubServer> {
   // Another host than the hub's, in name at least.
   const cdnOrigin = await listen(cdn, "localhost");
 
+  let endpoint = "";
   const hub = createServer((request, answer) => {
     record("hub", request);
     if (faults.status) return answer.writeHead(faults.status).end("a page that says so");
+    if (request.method !== "GET") return void write(request, answer, { models, created, received, endpoint });
     const refuse = (status: number, code: string) =>
       answer
         .writeHead(status, { "x-error-code": code, "content-type": "application/json" })
@@ -114,11 +123,12 @@ export async function startHubServer(): Promise<HubServer> {
     answer.setHeader("x-linked-size", bytes.length);
     answer.writeHead(302, { location: `${cdnOrigin}/${digest}?signature=secret-of-the-cdn` }).end();
   });
-  const endpoint = await listen(hub, "127.0.0.1");
+  endpoint = await listen(hub, "127.0.0.1");
   return {
     endpoint,
     models,
     requests,
+    created,
     faults,
     async close() {
       for (const server of [hub, cdn]) {
@@ -128,6 +138,63 @@ export async function startHubServer(): Promise<HubServer> {
       }
     },
   };
+}
+
+interface Writing extends Pick<HubServer, "models" | "created" | "endpoint"> {
+  /** Large files by their SHA-256, before a commit names them. */
+  readonly received: Map<string, Buffer>;
+}
+
+/** What changes the hub: making a model, sending large files, and the commit. */
+async function write(
+  request: IncomingMessage,
+  answer: ServerResponse,
+  { models, created, received, endpoint }: Writing,
+): Promise<void> {
+  const { pathname } = new URL(request.url ?? "", endpoint);
+  const body = Buffer.concat(await request.toArray());
+  const json = (value: unknown, status = 200) =>
+    answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+  if (pathname.startsWith("/lfs/")) {
+    const digest = pathname.slice(5);
+    if (sha256(body) !== digest) return void json({ error: "not its digest" }, 400);
+    received.set(digest, body);
+    return void json({});
+  }
+  if (request.headers.authorization !== `Bearer ${WRITE_TOKEN}`) return void json({ error: "no" }, 403);
+  if (pathname === "/api/repos/create") {
+    const { organization, name, visibility } = JSON.parse(body.toString());
+    const full = `${organization}/${name}`;
+    if (models.has(full)) return void json({ error: "exists" }, 409);
+    created.set(full, visibility);
+    models.set(full, { files: {}, ...(visibility === "private" && { token: WRITE_TOKEN }) });
+    return void json({ url: `${endpoint}/${full}`, id: full });
+  }
+  const [, name = ""] = /^(?:\/api\/models)?\/([^/]+\/[^/.]+)/.exec(pathname) ?? [];
+  const model = models.get(name);
+  if (!model) return void json({ error: "unknown" }, 404);
+  if (pathname.includes("/preupload/")) {
+    const { files } = JSON.parse(body.toString()) as { files: { path: string; size: number }[] };
+    return void json({
+      files: files.map(({ path, size }) => ({ path, uploadMode: size < LARGE ? "regular" : "lfs" })),
+    });
+  }
+  if (pathname.endsWith("/info/lfs/objects/batch")) {
+    const { objects } = JSON.parse(body.toString()) as { objects: { oid: string; size: number }[] };
+    const upload = ({ oid }: { oid: string }) => ({ upload: { href: `${endpoint}/lfs/${oid}` } });
+    return void json({
+      transfer: "basic",
+      objects: objects.map((one) => ({ ...one, ...(!received.has(one.oid) && { actions: upload(one) }) })),
+    });
+  }
+  const files = { ...model.files } as Record<string, Uint8Array | string>;
+  for (const line of body.toString().split("\n").filter(Boolean)) {
+    const { key, value } = JSON.parse(line);
+    if (key === "file") files[value.path] = Buffer.from(value.content, "base64");
+    if (key === "lfsFile") files[value.path] = received.get(value.oid)!;
+  }
+  models.set(name, { ...model, files });
+  json({ commitOid: commitOf({ files }), commitUrl: `${endpoint}/${name}`, hookOutput: "" });
 }
 
 /** The commit that a model's files make, as good as any. */

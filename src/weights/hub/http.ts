@@ -16,11 +16,24 @@ export interface HubConnection {
 /** Seconds without a byte after which a connection counts as broken. */
 const SILENCE = 60;
 
+/** The error for an answer that is not a good one. */
+export type Refusal = (
+  reference: HubReference,
+  url: URL,
+  answer: Response,
+  hasToken: boolean,
+) => LingolensError;
+
 /**
  * A connection for requests about one model. Follows HF_ENDPOINT and HF_TOKEN.
+ * @param refusal Default: for one who reads the model.
  * @throws {LingolensError} `option-unsupported` when one of the two is malformed
  */
-export function connectToHub(reference: HubReference, signal?: AbortSignal): HubConnection {
+export function connectToHub(
+  reference: HubReference,
+  signal?: AbortSignal,
+  refusal: Refusal = readingRefused,
+): HubConnection {
   const endpoint = hubEndpoint();
   const token = hubToken();
   const { origin } = new URL(endpoint);
@@ -61,7 +74,8 @@ function hubEndpoint(): string {
   return text;
 }
 
-function hubToken(): string | undefined {
+/** @throws {LingolensError} `option-unsupported` when it is malformed */
+export function hubToken(): string | undefined {
   const token = process.env.HF_TOKEN?.trim();
   if (!token) return undefined;
   if (/^[\x21-\x7e]+$/.test(token)) return token;
@@ -93,7 +107,7 @@ function shown({ origin, pathname }: URL): string {
   return origin + pathname;
 }
 
-function refusal(
+function readingRefused(
   { name, revision }: HubReference,
   url: URL,
   answer: Response,
