@@ -3,7 +3,9 @@ import { SCENE_LANGUAGES } from "../data/scenes/caption.js";
 import { SPLITS, type Split } from "../data/scenes/splits.js";
 import { writeScenes } from "../data/scenes/write.js";
 import { integer, interruptSignal, list } from "./arguments.js";
+import { checkCommand } from "./data-check.js";
 import { downloadCommand, retryCommand } from "./data-download.js";
+import { inspectCommand } from "./data-inspect.js";
 import { translateCommand } from "./data-translate.js";
 import { progressBar } from "./progress-bar.js";
 
@@ -57,6 +59,8 @@ export function dataCommand(): Command {
     .addCommand(downloadCommand())
     .addCommand(retryCommand())
     .addCommand(translateCommand())
+    .addCommand(checkCommand())
+    .addCommand(inspectCommand())
     .addHelpText(
       "after",
       `${EXAMPLES}\n  lingolens data download --input cc12m.tsv --out cc12m --size 256 --resize border`,

@@ -2,6 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { type Pack, pack } from "tar-stream";
 import type { DatasetEntry } from "../data/dataset.js";
+import { addFile } from "../data/formats/add-file.js";
 import { invalid } from "../data/formats/invalid.js";
 import { openFile, readBytes } from "../data/formats/lines.js";
 import { readSample, type ShardSample, samplesOf } from "../data/formats/shards.js";
@@ -82,13 +83,4 @@ async function readMember(
   const bytes = await readBytes(file, start, length);
   if (bytes.length === length) return bytes;
   throw invalid(`${path}, ${name}`, `${length} bytes`, `${bytes.length}: the shard has become shorter`);
-}
-
-/** The same entries give the same bytes. */
-async function addFile(archive: Pack, name: string, bytes: Buffer): Promise<void> {
-  await new Promise<void>((resolve, reject) =>
-    archive.entry({ name, size: bytes.length, mtime: new Date(0), mode: 0o644 }, bytes, (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
 }

@@ -8,7 +8,7 @@ import { Downloader, type DownloaderSettings, type RowProgress, type ShardJob } 
 import { dropDuplicates } from "./duplicates.js";
 import { DEFAULT_FETCH_RULES, type FetchRules } from "./fetch-picture.js";
 import type { LossClass } from "./loss.js";
-import { agreeOnPlan, type Plan, readPlan, shardsOf } from "./plan.js";
+import { agreeOnPlan, type Plan, readPlan, shardCount, shardsOf } from "./plan.js";
 import { DEFAULT_RULES, type PictureRules } from "./process-picture.js";
 import { addCounts, type Counts, doneShards, readDoneMarker, shardName, tidyFolder } from "./shard-files.js";
 import { ProcessWorker, type ShardWorker } from "./worker-pool.js";
@@ -97,10 +97,6 @@ export async function retryPictures(options: RetryOptions): Promise<Counts> {
   }
   await runJobs(jobs, total, plan, options);
   return finish(plan, options);
-}
-
-function shardCount({ rows, shardSize }: Plan): number {
-  return Math.ceil(rows / shardSize);
 }
 
 function rowsOf({ rows, shardSize }: Plan, index: number): number {

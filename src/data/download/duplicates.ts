@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { throwIfCancelled } from "../../errors.js";
 import { writeFileAtomically } from "../../weights/atomic-file.js";
 import { withFileLock } from "../../weights/hub/file-lock.js";
+import { FirstRows } from "../first-rows.js";
 import { duplicateRow } from "./downloader.js";
 import {
   readDoneMarker,
@@ -79,7 +80,7 @@ async function findDuplicates({
   const found = new Map<number, Map<number, number>>();
   const passes = Math.ceil((shards * shardSize) / filesAtATime);
   for (let pass = 0; pass < passes; pass++) {
-    const seen = new FirstRows(Math.ceil((shards * shardSize) / passes));
+    const seen = new FirstRows();
     for (let shard = 0; shard < shards; shard++) {
       throwIfCancelled(signal);
       const rows = await readShardRows(out, shardName(shard), ["sha256", "failure"]);
@@ -117,31 +118,4 @@ async function dropRows(
       started,
     };
   });
-}
-
-/** The first row of each file, by 128 bits of its hash: an open-addressed table, since a Map takes five times as much. */
-class FirstRows {
-  readonly #mask: number;
-  /** Four words of the hash, and the row plus one, or 0 for an empty place. */
-  readonly #table: Uint32Array;
-
-  constructor(most: number) {
-    const places = 2 ** Math.ceil(Math.log2(Math.max(16, most * 1.5)));
-    this.#mask = places - 1;
-    this.#table = new Uint32Array(places * 5);
-  }
-
-  /** Remembers the row, unless one with the same hash is there already. */
-  firstWith(sha256: string, row: number): number | undefined {
-    const words = [8, 16, 24, 32].map((at) => Number.parseInt(sha256.slice(at, at + 8), 16));
-    const table = this.#table;
-    for (let place = words[0]! & this.#mask; ; place = (place + 1) & this.#mask) {
-      const at = place * 5;
-      if (table[at + 4] === 0) {
-        table.set([...words, row + 1], at);
-        return undefined;
-      }
-      if (words.every((word, i) => table[at + i] === word)) return table[at + 4]! - 1;
-    }
-  }
 }

@@ -61,6 +61,10 @@ export async function readPlan(out: string): Promise<Plan | undefined> {
   return text === undefined ? undefined : JSON.parse(text);
 }
 
+export function shardCount({ rows, shardSize }: Plan): number {
+  return Math.ceil(rows / shardSize);
+}
+
 const END_BYTES = 2 ** 16;
 
 /** Size, and a digest of what it begins and ends with: a list is changed by adding rows, if at all. */

@@ -30,6 +30,7 @@ import { type ColumnSource, parquetWriteBuffer } from "hyparquet-writer";
 import { type Pack, pack } from "tar-stream";
 import { LingolensError } from "../../errors.js";
 import { writeFolderAtomically } from "../../weights/atomic-file.js";
+import { addFile } from "../formats/add-file.js";
 import { invalid } from "../formats/invalid.js";
 import { openFile, readBytes } from "../formats/lines.js";
 import { tarMembers } from "../formats/tar-members.js";
@@ -165,19 +166,6 @@ async function writeTar(path: string, hash: Hash, fill: (archive: Pack) => Promi
       (error) => archive.destroy(error),
     ),
   ]);
-}
-
-/** The same picture gives the same bytes, whenever it was fetched. */
-async function addFile(archive: Pack, name: string, content: Uint8Array | string): Promise<void> {
-  const bytes =
-    typeof content === "string"
-      ? Buffer.from(content)
-      : Buffer.from(content.buffer, content.byteOffset, content.length);
-  await new Promise<void>((resolve, reject) =>
-    archive.entry({ name, size: bytes.length, mtime: new Date(0), mode: 0o644 }, bytes, (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
 }
 
 const TEXT_COLUMNS = [

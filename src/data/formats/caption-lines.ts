@@ -2,19 +2,24 @@
 import { dirname } from "node:path";
 import type { DatasetBlock, DatasetEntry } from "../dataset.js";
 import { invalid, isRecord, kindOf } from "./invalid.js";
-import { lineRanges, linesIn } from "./lines.js";
+import { type Line, lineRanges, linesIn } from "./lines.js";
 import { folderOfPictures, pathWithin } from "./picture-path.js";
 
 /** @param images folder of the pictures. Default: of our own lists the list's, of others `images/` beside it. */
 export async function* captionLines(path: string, images?: string): AsyncGenerator<DatasetBlock> {
-  const folders = { own: images ?? dirname(path), others: folderOfPictures(path, images) };
+  const read = captionLineReader(path, images);
   for await (const range of lineRanges(path))
     yield {
       async *entries() {
-        for await (const { text, place } of linesIn(range))
-          if (text.trim() !== "") yield parseEntry(text, place, folders);
+        for await (const line of linesIn(range)) if (line.text.trim() !== "") yield read(line);
       },
     };
+}
+
+/** What reads the lines of such a list, one by one. */
+export function captionLineReader(path: string, images?: string): (line: Line) => DatasetEntry {
+  const folders = { own: images ?? dirname(path), others: folderOfPictures(path, images) };
+  return ({ text, place }) => parseEntry(text, place, folders);
 }
 
 interface Folders {
