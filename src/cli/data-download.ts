@@ -4,9 +4,15 @@ import { downloadPictures, type FetchingOptions, retryPictures } from "../data/d
 import type { RowProgress } from "../data/download/downloader.js";
 import { DEFAULT_FETCH_RULES } from "../data/download/fetch-picture.js";
 import { isPassing, type LossClass } from "../data/download/loss.js";
-import { DEFAULT_RULES, RESIZE_MODES, type ResizeMode } from "../data/download/process-picture.js";
+import {
+  DEFAULT_RULES,
+  type PictureRules,
+  RESIZE_MODES,
+  type ResizeMode,
+} from "../data/download/process-picture.js";
 import type { Counts } from "../data/download/shard-files.js";
 import { taskOf } from "../data/download/task.js";
+import { importList } from "../data/import/import.js";
 import { decimal, integer, interruptSignal, list } from "./arguments.js";
 import { progressBar } from "./progress-bar.js";
 
@@ -19,6 +25,14 @@ Examples:
 
 The same command again makes the shards that are missing, whatever ended it. Lost rows are counted by class and end
 the command well; what failed in passing is fetched again by: lingolens data retry.`;
+
+const IMPORT_HELP = `
+Examples:
+  lingolens data import --input train_file_marian_final.tsv --out cc12m/train --size 256
+  lingolens data import --input val_file_marian_final.tsv --out cc12m/validation --images pictures
+
+The rows of a picture are joined, and it is fetched once, as by data download: the same command again makes what is
+missing, and data retry fetches again what failed in passing.`;
 
 const RETRY_HELP = `
 Examples:
@@ -40,9 +54,8 @@ interface FetchFlags {
   readonly json?: boolean;
 }
 
-interface DownloadFlags extends FetchFlags {
+interface ListFlags extends FetchFlags {
   readonly input: string;
-  readonly columns: string;
   readonly size?: number;
   readonly resize?: ResizeMode;
   readonly upscale?: boolean;
@@ -51,6 +64,14 @@ interface DownloadFlags extends FetchFlags {
   readonly maxAspect: number;
   readonly maxPixels: number;
   readonly shardSize: number;
+}
+
+interface DownloadFlags extends ListFlags {
+  readonly columns: string;
+}
+
+interface ImportFlags extends ListFlags {
+  readonly images?: string;
 }
 
 interface RetryFlags extends FetchFlags {
@@ -66,7 +87,21 @@ export function downloadCommand(): Command {
       "--columns <names>",
       "which column is which; url=NAME,caption=NAME for other names",
       "url,caption",
-    )
+    );
+  return withFetchOptions(withPictureOptions(command)).addHelpText("after", DOWNLOAD_HELP).action(download);
+}
+
+export function importCommand(): Command {
+  const command = new Command("import")
+    .description("make shards of the original's list, which has a row for each caption of a picture")
+    .requiredOption("--input <file>", "TSV of image_file, caption, url and lang_id")
+    .requiredOption("--out <folder>", "folder of the shards")
+    .option("--images <folder>", "read the pictures from there rather than fetch them");
+  return withFetchOptions(withPictureOptions(command)).addHelpText("after", IMPORT_HELP).action(importTsv);
+}
+
+function withPictureOptions(command: Command): Command {
+  return command
     .option("--size <pixels>", "of the side that --resize is about (default: 256)", integer(1))
     .addOption(
       new Option(
@@ -94,8 +129,7 @@ export function downloadCommand(): Command {
       DEFAULT_RULES.maxAspect,
     )
     .option("--max-pixels <n>", "pictures with more are bombs", integer(1), DEFAULT_RULES.maxPixels)
-    .option("--shard-size <rows>", "rows of the list in a shard", integer(1), 1000);
-  return withFetchOptions(command).addHelpText("after", DOWNLOAD_HELP).action(download);
+    .option("--shard-size <rows>", "rows of the list, or its pictures, in a shard", integer(1), 1000);
 }
 
 export function retryCommand(): Command {
@@ -143,16 +177,31 @@ function above(limit: number): (text: string) => number {
   };
 }
 
-async function download({ input, columns, size, shardSize, ...flags }: DownloadFlags): Promise<void> {
+async function download({ input, columns, shardSize, ...flags }: DownloadFlags): Promise<void> {
+  await report(flags, (options) =>
+    downloadPictures({
+      ...options,
+      ...{ input, shardSize, columns: parseColumns(columns), pictures: pictureRules(flags) },
+    }),
+  );
+}
+
+async function importTsv({ input, images, shardSize, ...flags }: ImportFlags): Promise<void> {
+  await report(flags, (options) =>
+    importList({
+      ...options,
+      ...{ input, shardSize, pictures: pictureRules(flags), ...(images !== undefined && { images }) },
+    }),
+  );
+}
+
+function pictureRules({ size, ...flags }: Omit<ListFlags, "input" | "shardSize">): PictureRules {
   const { resize = size === undefined ? "no" : "border", upscale = false } = flags;
   const { quality, minSide, maxAspect, maxPixels } = flags;
-  const pictures = {
+  return {
     ...{ resize, upscale, quality, minSide, maxAspect, maxPixels },
     size: size ?? DEFAULT_RULES.size,
   };
-  await report(flags, (options) =>
-    downloadPictures({ ...options, input, columns: parseColumns(columns), shardSize, pictures }),
-  );
 }
 
 async function retry({ classes, ...flags }: RetryFlags): Promise<void> {

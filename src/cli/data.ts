@@ -4,8 +4,9 @@ import { SPLITS, type Split } from "../data/scenes/splits.js";
 import { writeScenes } from "../data/scenes/write.js";
 import { integer, interruptSignal, list } from "./arguments.js";
 import { checkCommand } from "./data-check.js";
-import { downloadCommand, retryCommand } from "./data-download.js";
+import { downloadCommand, importCommand, retryCommand } from "./data-download.js";
 import { inspectCommand } from "./data-inspect.js";
+import { packCommand } from "./data-pack.js";
 import { translateCommand } from "./data-translate.js";
 import { progressBar } from "./progress-bar.js";
 
@@ -58,7 +59,9 @@ export function dataCommand(): Command {
     .addCommand(scenes)
     .addCommand(downloadCommand())
     .addCommand(retryCommand())
+    .addCommand(importCommand())
     .addCommand(translateCommand())
+    .addCommand(packCommand())
     .addCommand(checkCommand())
     .addCommand(inspectCommand())
     .addHelpText(

@@ -1,13 +1,12 @@
 /** A WebDataset shard with its captions translated: the same pictures, with what is now to be said of them. */
 import type { FileHandle } from "node:fs/promises";
-import { type Pack, pack } from "tar-stream";
+import type { Pack } from "tar-stream";
 import type { DatasetEntry } from "../data/dataset.js";
-import { addFile } from "../data/formats/add-file.js";
 import { invalid } from "../data/formats/invalid.js";
 import { openFile, readBytes } from "../data/formats/lines.js";
 import { readSample, type ShardSample, samplesOf } from "../data/formats/shards.js";
 import type { TarMember } from "../data/formats/tar-members.js";
-import { writeFileAtomically } from "../weights/atomic-file.js";
+import { addFile, writeTarFile } from "../data/formats/write-tar.js";
 import { type CaptionSettings, type TranslatedEntry, translateEntries } from "./translated-captions.js";
 import type { TranslatedMarker } from "./translation-plan.js";
 import type { Translator } from "./translator.js";
@@ -32,18 +31,9 @@ export async function translateShard(
   );
   const file = await openFile(path);
   try {
-    await writeFileAtomically(out, async (handle) => {
-      const archive = pack();
-      const filled = fill(archive, samples, entries, translator.from, (place) =>
-        readMember(file, path, place),
-      );
-      // A failure to fill ends the reading, and is the error to tell.
-      filled.then(
-        () => archive.finalize(),
-        (error) => archive.destroy(error),
-      );
-      for await (const chunk of archive as AsyncIterable<Uint8Array>) await handle.write(chunk);
-    });
+    await writeTarFile(out, (archive) =>
+      fill(archive, samples, entries, translator.from, (place) => readMember(file, path, place)),
+    );
   } finally {
     await file.close();
   }

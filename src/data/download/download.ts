@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { LookupFunction } from "node:net";
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { LingolensError, throwIfCancelled } from "../../errors.js";
 import type { Columns } from "./columns.js";
 import { Downloader, type DownloaderSettings, type RowProgress, type ShardJob } from "./downloader.js";
@@ -40,6 +41,8 @@ export interface DownloadOptions extends FetchingOptions {
   readonly shardSize?: number;
   /** Default: `DEFAULT_RULES`. */
   readonly pictures?: Partial<PictureRules>;
+  /** Folder of the pictures that the list names as `image`; they are read from there rather than fetched. */
+  readonly images?: string;
 }
 
 export interface RetryOptions extends FetchingOptions {
@@ -59,7 +62,8 @@ export async function downloadPictures(options: DownloadOptions): Promise<Counts
   const { input, columns, out, shardSize = DEFAULT_SHARD_SIZE } = options;
   await tidyFolder(out);
   const pictures = { ...DEFAULT_RULES, ...options.pictures };
-  const plan = await agreeOnPlan(out, { input, columns, shardSize, pictures });
+  const images = options.images === undefined ? {} : { images: resolve(options.images) };
+  const plan = await agreeOnPlan(out, { input, columns, shardSize, pictures, ...images });
   const done = new Set(await doneShards(out));
   const isWanted = (index: number) => isOfTask(index, options) && !done.has(shardName(index));
   let total = 0;
@@ -197,6 +201,7 @@ function createWorkers(plan: Plan, options: FetchingOptions): ShardWorker[] {
     out: options.out,
     shardSize: plan.shardSize,
     pictures: plan.pictures,
+    ...(plan.images !== undefined && { images: plan.images }),
     fetch: {
       ...rules,
       concurrency: Math.ceil(rules.concurrency / parts),

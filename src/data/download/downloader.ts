@@ -10,6 +10,7 @@ import type { DnsCacheOptions } from "./dns-cache.js";
 import { type FetchRules, PictureFetcher } from "./fetch-picture.js";
 import { AdaptiveLimit } from "./limits.js";
 import { type LossClass, PictureError } from "./loss.js";
+import { MissingFileError, readPictureFile } from "./picture-file.js";
 import { type PictureRules, type ProcessedPicture, processPicture } from "./process-picture.js";
 import type { ListRow } from "./read-list.js";
 import {
@@ -28,6 +29,8 @@ export interface DownloaderSettings {
   readonly shardSize: number;
   readonly fetch: FetchRules;
   readonly pictures: PictureRules;
+  /** Folder that pictures are read from, rather than fetched. */
+  readonly images?: string;
   /** Pictures decoded at a time. */
   readonly decoders: number;
 }
@@ -52,9 +55,13 @@ export interface ShardEvents {
   readonly signal: AbortSignal;
 }
 
+/** Picture files that are held in memory at a time. */
+const FILES_AT_A_TIME = 16;
+
 export class Downloader {
   readonly #fetcher: PictureFetcher;
   readonly #decoders: AdaptiveLimit;
+  readonly #files = new AdaptiveLimit(FILES_AT_A_TIME);
 
   constructor(
     private readonly settings: DownloaderSettings,
@@ -72,7 +79,7 @@ export class Downloader {
   #download({ index, rows }: Extract<ShardJob, { rows: unknown }>, events: ShardEvents): Promise<DoneMarker> {
     return writeShard(this.settings.out, shardName(index), async (aside) => {
       const started = new Date();
-      const keyed = rows.map((row, i) => ({ ...row, key: rowKey(index, i, this.settings.shardSize) }));
+      const keyed = rows.map((row, i) => keyedRow(row, rowKey(index, i, this.settings.shardSize)));
       const { fetched, spool } = await this.#fetchRows(keyed, aside, events);
       return {
         rows: withoutDuplicates(fetched),
@@ -111,7 +118,7 @@ export class Downloader {
   }
 
   async #fetchRows(
-    rows: readonly (ListRow & { readonly key: string })[],
+    rows: readonly KeyedRow[],
     aside: string,
     events: ShardEvents,
   ): Promise<{ readonly fetched: ShardRow[]; readonly spool: Spool }> {
@@ -151,16 +158,23 @@ export class Downloader {
   }
 
   async #fetchRow(
-    { key, url, caption }: ListRow & { readonly key: string },
+    { key, url, caption, captions, image_file }: KeyedRow,
     spool: Spool,
     { signal, onBegun, onProgress }: ShardEvents,
   ): Promise<ShardRow> {
-    const row = { key, url, caption };
+    const row = { key, url, caption, ...(captions && { captions }), ...(image_file && { image_file }) };
     let sha256: string | null = null;
     let bytes = 0;
     try {
       if (caption === "") throw new FetchError("bad-url", "The row has no caption.");
-      const fetched = await this.#fetcher.fetch(url, onBegun, signal);
+      const { images } = this.settings;
+      const fetched =
+        images === undefined
+          ? await this.#fetcher.fetch(url, onBegun, signal)
+          : await this.#files.run(() => {
+              onBegun();
+              return readPictureFile(images, image_file ?? "", this.settings.fetch.maxBytes);
+            });
       let picture: ProcessedPicture;
       try {
         bytes = fetched.bytes.length;
@@ -184,10 +198,11 @@ export class Downloader {
         phash: picture.perceptualHash,
       };
     } catch (error) {
-      if (!(error instanceof FetchError || error instanceof PictureError)) throw error;
+      const isFetching = error instanceof FetchError || error instanceof MissingFileError;
+      if (!(isFetching || error instanceof PictureError)) throw error;
       if (caption === "") onBegun();
       onProgress({ rows: 1, succeeded: 0, bytes });
-      const status = error instanceof FetchError ? "failed_to_download" : "failed_to_resize";
+      const status = isFetching ? "failed_to_download" : "failed_to_resize";
       return { ...lostRow({ ...row, sha256 }, error.failure, error.message), status };
     }
   }
@@ -197,13 +212,27 @@ export class Downloader {
   }
 }
 
+type KeyedRow = Pick<ShardRow, "key" | "url" | "caption" | "captions" | "image_file">;
+
+function keyedRow({ url, caption, captions, image }: ListRow, key: string): KeyedRow {
+  return {
+    ...{ key, url, caption },
+    ...(captions && { captions: JSON.stringify(captions) }),
+    ...(image !== undefined && { image_file: image }),
+  };
+}
+
 function lostRow(
-  { key, url, caption, sha256 }: Pick<ShardRow, "key" | "url" | "caption" | "sha256">,
+  { key, url, caption, captions, image_file, sha256 }: KeyedRow & Pick<ShardRow, "sha256">,
   failure: LossClass,
   message: string,
 ): ShardRow {
   const none = { width: null, height: null, original_width: null, original_height: null, phash: null };
-  return { key, url, caption, status: "duplicate", failure, error_message: message, ...none, sha256 };
+  return {
+    ...{ key, url, caption, status: "duplicate", failure, error_message: message, ...none, sha256 },
+    ...(captions && { captions }),
+    ...(image_file && { image_file }),
+  };
 }
 
 /** A row whose picture another has: which one, the list's order says. */

@@ -5,7 +5,8 @@ import type { FetchFailure } from "../guarded-fetch.js";
 /** What is wrong with the bytes that were fetched. */
 export type PictureLoss = "not-an-image" | "damaged-image" | "image-bomb" | "too-small";
 
-export type LossClass = FetchFailure | PictureLoss | "duplicate";
+/** `missing-file`: of a list whose pictures are in a folder. */
+export type LossClass = FetchFailure | PictureLoss | "missing-file" | "duplicate";
 
 const CODES: Readonly<Record<PictureLoss, ErrorCode>> = {
   "not-an-image": "unsupported-format",

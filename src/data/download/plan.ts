@@ -16,6 +16,8 @@ export interface Plan {
   readonly rows: number;
   readonly shardSize: number;
   readonly pictures: PictureRules;
+  /** Folder that pictures are read from, rather than fetched. */
+  readonly images?: string;
 }
 
 export interface PlanOptions {
@@ -23,6 +25,7 @@ export interface PlanOptions {
   readonly columns: Columns;
   readonly shardSize: number;
   readonly pictures: PictureRules;
+  readonly images?: string;
 }
 
 /**
@@ -68,7 +71,7 @@ export function shardCount({ rows, shardSize }: Plan): number {
 const END_BYTES = 2 ** 16;
 
 /** Size, and a digest of what it begins and ends with: a list is changed by adding rows, if at all. */
-async function identityOf(path: string): Promise<Plan["input"]> {
+export async function identityOf(path: string): Promise<Plan["input"]> {
   const file = await openFile(path);
   try {
     const { size } = await file.stat();

@@ -2,6 +2,8 @@
 import { extname } from "node:path";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { LingolensError } from "../../errors.js";
+import { captionsIn, type DatasetEntry } from "../dataset.js";
+import { parseCaptions } from "../formats/caption-lines.js";
 import { invalid, isRecord } from "../formats/invalid.js";
 import { openFile, readBytes } from "../formats/lines.js";
 import { quotedFields } from "../formats/tsv.js";
@@ -11,6 +13,10 @@ import type { Columns } from "./columns.js";
 export interface ListRow {
   readonly url: string;
   readonly caption: string;
+  /** Its captions in several languages, where the list has them: JSON lines with `captions`. */
+  readonly captions?: DatasetEntry["captions"];
+  /** What the list calls the picture's file: JSON lines with `image`. */
+  readonly image?: string;
 }
 
 /**
@@ -111,10 +117,24 @@ async function* jsonLines(path: string, columns: Columns): AsyncGenerator<ListRo
         throw invalid(`${path}, line ${line}`, "a JSON object", JSON.stringify(record.slice(0, 40)), error);
       }
       if (!isRecord(value)) throw invalid(`${path}, line ${line}`, "a JSON object", record.slice(0, 40));
-      rows.push(rowOf(value[columns.url.name], value[columns.caption.name]));
+      rows.push(describedRow(value, columns, `${path}, line ${line}`));
     }
     yield rows;
   }
+}
+
+/** A line may have captions in several languages instead of one caption. */
+function describedRow(line: Record<string, unknown>, { url, caption }: Columns, place: string): ListRow {
+  const row = rowOf(line[url.name], line[caption.name]);
+  if (line.captions === undefined) return row;
+  const captions = parseCaptions(line.captions, place);
+  const [first = ""] = captionsIn({ captions }, "en").concat(...Object.values(captions));
+  return {
+    ...row,
+    caption: row.caption || first,
+    captions,
+    ...(typeof line.image === "string" && { image: line.image }),
+  };
 }
 
 async function* parquet(path: string, columns: Columns): AsyncGenerator<ListRow[], void, undefined> {

@@ -30,10 +30,10 @@ import { type ColumnSource, parquetWriteBuffer } from "hyparquet-writer";
 import { type Pack, pack } from "tar-stream";
 import { LingolensError } from "../../errors.js";
 import { writeFolderAtomically } from "../../weights/atomic-file.js";
-import { addFile } from "../formats/add-file.js";
 import { invalid } from "../formats/invalid.js";
 import { openFile, readBytes } from "../formats/lines.js";
 import { tarMembers } from "../formats/tar-members.js";
+import { addFile } from "../formats/write-tar.js";
 import type { LossClass } from "./loss.js";
 
 /** A row of a shard. What a lost row does not have is null. */
@@ -53,6 +53,10 @@ export interface ShardRow {
   readonly sha256: string | null;
   /** Perceptual hash, 16 hexadecimal digits. */
   readonly phash: string | null;
+  /** JSON: captions in several languages, of lists that have them. */
+  readonly captions?: string | null;
+  /** What the list calls the picture's file. */
+  readonly image_file?: string | null;
 }
 
 /** Rows by what became of them; the classes add up to the rows that did not succeed. */
@@ -131,7 +135,7 @@ async function writeShardFiles(
       if (row.status === "success") {
         await addFile(archive, `${row.key}.jpg`, await picture(row));
         await addFile(archive, `${row.key}.txt`, row.caption);
-        await addFile(archive, `${row.key}.json`, JSON.stringify(row));
+        await addFile(archive, `${row.key}.json`, describe(row));
       }
   });
   const list = new Uint8Array(parquetWriteBuffer({ columnData: columnsOf(rows) }));
@@ -147,6 +151,10 @@ async function writeShardFiles(
     sha256: { tar: tar.digest("hex"), parquet: createHash("sha256").update(list).digest("hex") },
   };
   await writeFile(join(folder, `${shard}.done.json`), JSON.stringify(marker));
+}
+
+function describe(row: ShardRow): string {
+  return JSON.stringify(row.captions ? { ...row, captions: JSON.parse(row.captions) } : row);
 }
 
 async function writeTar(path: string, hash: Hash, fill: (archive: Pack) => Promise<void>): Promise<void> {
@@ -178,6 +186,8 @@ const TEXT_COLUMNS = [
   "sha256",
   "phash",
 ] as const;
+/** Columns that a list without such rows does not have. */
+const OPTIONAL_COLUMNS = ["captions", "image_file"] as const;
 const NUMBER_COLUMNS = ["width", "height", "original_width", "original_height"] as const;
 
 function columnsOf(rows: readonly ShardRow[]): ColumnSource[] {
@@ -185,9 +195,10 @@ function columnsOf(rows: readonly ShardRow[]): ColumnSource[] {
     name,
     type,
     nullable: true,
-    data: rows.map((row) => row[name]),
+    data: rows.map((row) => row[name] ?? null),
   });
-  return [...TEXT_COLUMNS.map(column("STRING")), ...NUMBER_COLUMNS.map(column("INT32"))];
+  const optional = OPTIONAL_COLUMNS.filter((name) => rows.some((row) => row[name]));
+  return [...[...TEXT_COLUMNS, ...optional].map(column("STRING")), ...NUMBER_COLUMNS.map(column("INT32"))];
 }
 
 export function countRows(rows: readonly ShardRow[]): Counts {

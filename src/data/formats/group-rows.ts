@@ -14,17 +14,22 @@ export interface CaptionRow {
   readonly image: string;
   readonly language: string;
   readonly caption: string;
+  /** Where the picture was found, where that is asked for. */
+  readonly url?: string;
 }
 
 /** Captions by language by picture, pictures in the order of their first rows. */
 export class CaptionGroups<Extra = undefined> {
-  readonly #pictures = new Map<string, { readonly extra: Extra; readonly captions: Map<string, string[]> }>();
+  readonly #pictures = new Map<
+    string,
+    { readonly extra: Extra; readonly url: string | undefined; readonly captions: Map<string, string[]> }
+  >();
 
   /** @param extra kept of a picture's first row */
-  add({ image, language, caption }: CaptionRow, extra: Extra): void {
+  add({ image, language, caption, url }: CaptionRow, extra: Extra): void {
     let picture = this.#pictures.get(image);
     if (!picture) {
-      picture = { extra, captions: new Map() };
+      picture = { extra, url, captions: new Map() };
       this.#pictures.set(image, picture);
     }
     const texts = picture.captions.get(language);
@@ -32,9 +37,14 @@ export class CaptionGroups<Extra = undefined> {
     else picture.captions.set(language, [caption]);
   }
 
-  *[Symbol.iterator](): Generator<{ image: string; captions: Record<string, string[]>; extra: Extra }> {
-    for (const [image, { captions, extra }] of this.#pictures)
-      yield { image, captions: Object.fromEntries(captions), extra };
+  *[Symbol.iterator](): Generator<{
+    image: string;
+    url: string | undefined;
+    captions: Record<string, string[]>;
+    extra: Extra;
+  }> {
+    for (const [image, { captions, url, extra }] of this.#pictures)
+      yield { image, url, captions: Object.fromEntries(captions), extra };
   }
 }
 
@@ -77,8 +87,8 @@ async function deal(rows: AsyncIterable<CaptionRow>, parts: number, folder: stri
   try {
     const writers = files.map((file) => new LineWriter(file));
     let order = 0;
-    for await (const { image, caption, language } of rows)
-      await writers[hashText(image) % parts]!.write(JSON.stringify([order++, image, language, caption]));
+    for await (const { image, caption, language, url } of rows)
+      await writers[hashText(image) % parts]!.write(JSON.stringify([order++, image, language, caption, url]));
     for (const writer of writers) await writer.flush();
   } finally {
     await Promise.all(files.map((file) => file.close()));
@@ -90,14 +100,15 @@ async function deal(rows: AsyncIterable<CaptionRow>, parts: number, folder: stri
 async function groupPart(from: string, to: string): Promise<void> {
   const groups = new CaptionGroups<number>();
   for await (const { text } of linesOf(from)) {
-    const [order, image, language, caption] = JSON.parse(text) as [number, string, string, string];
-    groups.add({ image, language, caption }, order);
+    type Dealt = [order: number, image: string, language: string, caption: string, url: string | null];
+    const [order, image, language, caption, url] = JSON.parse(text) as Dealt;
+    groups.add({ image, language, caption, ...(url !== null && { url }) }, order);
   }
   const file = await open(to, "w");
   try {
     const writer = new LineWriter(file);
-    for (const { image, captions, extra: order } of groups)
-      await writer.write(`${order}\t${JSON.stringify({ image, captions })}`);
+    for (const { image, url, captions, extra: order } of groups)
+      await writer.write(`${order}\t${JSON.stringify({ image, url, captions })}`);
     await writer.flush();
   } finally {
     await file.close();

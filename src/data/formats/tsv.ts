@@ -64,8 +64,11 @@ async function groupedList(path: string, identity: string): Promise<string> {
 
 const COLUMNS = ["image_file", "caption", "url", "lang_id"] as const;
 
-/** Rows with a caption; a header says which column is which, and without one they are the original's. */
-export async function* tsvRows(path: string): AsyncGenerator<CaptionRow, void, undefined> {
+/**
+ * Rows with a caption; a header says which column is which, and without one they are the original's.
+ * @param withUrls whether rows have the URL of their picture; empty where the list has no such column
+ */
+export async function* tsvRows(path: string, withUrls = false): AsyncGenerator<CaptionRow, void, undefined> {
   let columns: readonly string[] = COLUMNS;
   let first = true;
   for await (const { fields, place } of tsvRecords(path)) {
@@ -76,12 +79,12 @@ export async function* tsvRows(path: string): AsyncGenerator<CaptionRow, void, u
     } else {
       if (fields.length !== columns.length)
         throw invalid(place, `${columns.length} columns (${columns.join(", ")})`, `${fields.length}`);
-      const value = (name: string) => fields[columns.indexOf(name)]!.trim();
+      const value = (name: string) => fields[columns.indexOf(name)]?.trim() ?? "";
       const [image, caption, language] = [value("image_file"), value("caption"), value("lang_id")];
       if (image === "" || language === "") throw invalid(place, "image_file and lang_id", "an empty one");
       pathWithin(".", image, place);
       // The translation left some captions empty; there is nothing to be learnt from those.
-      if (caption !== "") yield { image, caption, language };
+      if (caption !== "") yield { image, caption, language, ...(withUrls && { url: value("url") }) };
     }
     first = false;
   }
