@@ -44,6 +44,8 @@ const program = await GradientProgram.compile(engine, config, {
   trainable: new Set(trainable.keys()),
   labelSmoothing: 0,
   dropout: 0.1,
+  inputDropout: 0,
+  maskId: 0,
   maxTokens: batchSize * length,
   threads,
 });

@@ -4,6 +4,7 @@ import { type Dimension, evaluateDimension, productOperations } from "../graph/i
 import type { CaptionerConfig } from "../model/config.js";
 import { EMBEDDING, HEAD_BIAS } from "../model/mbart-decoder.js";
 import { Dropout, type DropoutKey } from "./dropout.js";
+import { InputDropout } from "./input-dropout.js";
 import type { FlatTensors } from "./parameters.js";
 import { type CaptionBatch, embeddingBlocks, gradientName, trainProgram } from "./train-program.js";
 
@@ -12,6 +13,9 @@ export interface GradientProgramOptions {
   readonly trainable: ReadonlySet<string>;
   readonly labelSmoothing: number;
   readonly dropout: number;
+  readonly inputDropout: number;
+  /** The token that dropped inputs become. */
+  readonly maskId: number;
   /** The most labels that a batch has: decides whether scores are kept or computed twice. */
   readonly maxTokens: number;
   readonly threads?: number;
@@ -41,6 +45,7 @@ export class GradientProgram {
     private readonly trainable: ReadonlySet<string>,
     private readonly labelShare: number,
     private readonly dropout: Dropout,
+    private readonly inputDropout: InputDropout,
     private readonly operations: Dimension,
   ) {}
 
@@ -51,11 +56,20 @@ export class GradientProgram {
   ): Promise<GradientProgram> {
     const { trainable, labelSmoothing, maxTokens, threads } = options;
     const dropout = new Dropout(options.dropout);
+    const inputDropout = new InputDropout(options.inputDropout, options.maskId);
     const recompute = 4 * maxTokens * config.decoder.vocabularySize > KEPT_SCORES;
     const outputs = trainProgram(config, trainable, { labelSmoothing, recompute, dropout: dropout.apply });
     const program = await compileProgram(engine, outputs.program, threads === undefined ? {} : { threads });
     const operations = productOperations(outputs.program);
-    return new GradientProgram(program, config, trainable, outputs.labelShare, dropout, operations);
+    return new GradientProgram(
+      program,
+      config,
+      trainable,
+      outputs.labelShare,
+      dropout,
+      inputDropout,
+      operations,
+    );
   }
 
   /** @param gradient gets the gradient of every trained parameter that the loss depends on; the others are left */
@@ -72,9 +86,10 @@ export class GradientProgram {
       return { lossSum: 0, tokens: 0, operations: 0 };
     }
     const shape = batch.labels.shape as [number, number, number];
+    const decoderInputIds = this.inputDropout.apply(batch.decoderInputIds, place, place.firstPicture);
     const { losses, labelHidden, tokenGradients } = await this.program.run(
       {
-        ...lossFeeds(this.config, parameters, batch, targets),
+        ...lossFeeds(this.config, parameters, { ...batch, decoderInputIds }, targets),
         ...this.dropout.masks(place, place.firstPicture, shape),
       },
       this.#into(gradient),
@@ -82,7 +97,7 @@ export class GradientProgram {
     if (labelHidden && tokenGradients) {
       const rows = gradient.tensors[EMBEDDING]!;
       addRows(rows, labels, labelHidden, -this.labelShare);
-      addRows(rows, batch.decoderInputIds.data as BigInt64Array, tokenGradients, 1);
+      addRows(rows, decoderInputIds.data as BigInt64Array, tokenGradients, 1);
     }
     if (this.trainable.has(HEAD_BIAS)) {
       const { data } = gradient.tensors[HEAD_BIAS]!;

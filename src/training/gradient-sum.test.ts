@@ -77,7 +77,8 @@ async function gradient({ dropout = 0, workers = 1, gradientAccumulation = 1, st
     `seed=${seed}`,
   ]);
   const trainable = new Set(shapes.keys());
-  const options = { trainable, labelSmoothing: 0.1, dropout, maxTokens: 1 };
+  // Inputs are dropped where hidden states are.
+  const options = { trainable, labelSmoothing: 0.1, dropout, inputDropout: dropout, maskId: 3, maxTokens: 1 };
   const program = await GradientProgram.compile(engine, config, options);
   const gradients = new GradientSum(program, loops, memory, recipe, config);
   const compute = async () => ({

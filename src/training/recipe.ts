@@ -100,6 +100,11 @@ export const recipeSchema = z.strictObject({
   /** Share of the decoder's hidden states set to 0, after the embedding and every sublayer. */
   dropout: fraction.default(0),
   /**
+   * Share of the tokens that the decoder reads, but for start and language, that become `<mask>`: less can be guessed
+   * from the words before, and more must be seen.
+   */
+  inputDropout: fraction.default(0),
+  /**
    * Parameters that stay as they are: their names, with `*` for any letters; `!` before a pattern takes back what earlier
    * ones froze. `["model.encoder.*"]` freezes the picture's half.
    */

@@ -59,7 +59,8 @@ describe.each([
   let program: GradientProgram;
   beforeAll(async () => {
     const trainable = new Set(weights.keys());
-    const options = { trainable, labelSmoothing: Number(smoothing), dropout: 0, maxTokens };
+    const dropout = { dropout: 0, inputDropout: 0, maskId: 0 };
+    const options = { trainable, labelSmoothing: Number(smoothing), ...dropout, maxTokens };
     program = await GradientProgram.compile(engine, config, options);
   });
 

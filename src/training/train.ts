@@ -80,6 +80,7 @@ export async function train(options: TrainOptions): Promise<void> {
   const partSize = recipe.batchSize / (recipe.workers * recipe.gradientAccumulation);
   const program = await GradientProgram.compile(engine, config, {
     ...recipe,
+    maskId: options.tokenizer.maskId,
     trainable: new Set(Object.keys(memory.gradients.tensors)),
     maxTokens: partSize * recipe.languages.length * recipe.maxLength,
     threads: Math.max(1, Math.floor(threads / recipe.workers)),
