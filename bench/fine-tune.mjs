@@ -76,8 +76,8 @@ async function writeTrainingData(folder) {
   await mkdir(join(folder, "images"), { recursive: true });
   const lines = [];
   const parts = [
-    { count: 2000, moon: false },
-    { count: 1000, moon: true },
+    { count: 12_000, moon: false },
+    { count: 3_000, moon: true },
   ];
   for (const { count, moon } of parts)
     for (const scene of scenesOf("train", 11, count, moon)) {
