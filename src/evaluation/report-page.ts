@@ -59,7 +59,7 @@ export async function evaluationPage(page: EvaluationPage): Promise<string> {
   )}</dl>
 ${
   failures.length > 0 &&
-  html`<details><summary>${failures.length} pictures could not be read and are left out</summary>
+  html`<details><summary>${failures.length} ${failures.length === 1 ? "picture" : "pictures"} could not be read</summary>
 <ul>${failures.slice(0, 100).map(({ error }) => html`<li>${error.message}</li>`)}</ul></details>`
 }
 <nav aria-label="Sections"><ul>${SECTIONS.map(
