@@ -67,7 +67,8 @@ export async function openPage(
   options: BrowserContextOptions = {},
 ): Promise<OpenPage> {
   const context = await browser.newContext({ locale: "en-US", ...options });
-  await context.grantPermissions(["camera", "clipboard-read", "clipboard-write"], { origin: url });
+  if (url.startsWith("http"))
+    await context.grantPermissions(["camera", "clipboard-read", "clipboard-write"], { origin: url });
   context.setDefaultTimeout(60_000);
   const requests: string[] = [];
   const faults: string[] = [];
