@@ -8,6 +8,7 @@ import { downloadCommand, importCommand, retryCommand } from "./data-download.js
 import { inspectCommand } from "./data-inspect.js";
 import { packCommand } from "./data-pack.js";
 import { translateCommand } from "./data-translate.js";
+import { uploadCommand } from "./data-upload.js";
 import { progressBar } from "./progress-bar.js";
 
 const EXAMPLES = `
@@ -62,6 +63,7 @@ export function dataCommand(): Command {
     .addCommand(importCommand())
     .addCommand(translateCommand())
     .addCommand(packCommand())
+    .addCommand(uploadCommand())
     .addCommand(checkCommand())
     .addCommand(inspectCommand())
     .addHelpText(

@@ -6,8 +6,8 @@ import { LingolensError } from "../../errors.js";
 import { type DatasetEntry, type DatasetOptions, openDataset } from "../dataset.js";
 import { captionLineReader } from "../formats/caption-lines.js";
 import { linesOf } from "../formats/lines.js";
+import { inOrder } from "../in-order.js";
 import { checkPicture } from "./check-picture.js";
-import { inOrder } from "./in-order.js";
 import type { Problem } from "./problem.js";
 import { digestOf, type Seen } from "./seen.js";
 

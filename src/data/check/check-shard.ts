@@ -10,9 +10,9 @@ import { isRecord } from "../formats/invalid.js";
 import { openFile, readBytes } from "../formats/lines.js";
 import { readSample } from "../formats/shards.js";
 import { type TarMember, tarMembers } from "../formats/tar-members.js";
+import { inOrder } from "../in-order.js";
 import { readStats } from "../inspect/download-stats.js";
 import { checkPicture } from "./check-picture.js";
-import { inOrder } from "./in-order.js";
 import type { Problem } from "./problem.js";
 import { digestOf, type Seen } from "./seen.js";
 

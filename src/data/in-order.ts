@@ -7,7 +7,10 @@ export async function* inOrder<Value, Result>(
   const running: Promise<Result>[] = [];
   try {
     for await (const value of values) {
-      running.push(work(value));
+      const result = work(value);
+      // One that fails is told of when its turn comes, or not at all after an earlier one.
+      result.catch(() => {});
+      running.push(result);
       if (running.length >= atATime) yield await running.shift()!;
     }
     while (running.length > 0) yield await running.shift()!;
