@@ -132,12 +132,12 @@ export const BROWSER_STYLES = `
 .filters p { margin: 0 0 0.6rem; color: var(--muted); font-variant-numeric: tabular-nums; }
 .more { display: block; width: 100%; min-height: 2.75rem; margin-top: 1rem; font: inherit; border: 1px solid var(--edge); border-radius: 8px; background: var(--card); color: var(--ink); cursor: pointer; }
 .sample { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); gap: 1rem; align-items: start; }
-.sample article { display: grid; grid-template-columns: minmax(5.5rem, 9rem) 1fr; gap: 0.9rem; padding: 0.9rem; border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
+.sample article { display: grid; grid-template-columns: clamp(4.5rem, 28%, 9rem) minmax(0, 1fr); gap: 0.9rem; padding: 0.9rem; border: 1px solid var(--line); border-radius: 10px; background: var(--card); }
 .sample img, .sample .missing { width: 100%; border-radius: 6px; background: var(--sunk); }
 .sample .missing { padding: 1rem 0.5rem; }
 .sample h3 { font-size: 0.8125rem; font-weight: 400; color: var(--muted); }
 .sample ul { list-style: none; margin: 0; padding: 0; }
-.sample li + li { margin-top: 0.6rem; padding-top: 0.6rem; border-top: 1px solid var(--line); }
+.sample li:not([hidden]) ~ li { margin-top: 0.6rem; padding-top: 0.6rem; border-top: 1px solid var(--line); }
 .sample li p { margin: 0; }
 .sample .said { font-weight: 600; }
 .sample .reference { color: var(--muted); }

@@ -59,8 +59,8 @@ export function publishedTable({ languages, loss, published }: EvaluationReport)
   });
   return html`<h2>Beside the model card</h2>
 ${table("Mean over chunks of 512 captions, 0 to 1; below it the published value", compared, columns)}
-<p class="note">Loss over all languages: ${loss.toFixed(4)}; published about ${published.loss}. The published values
-are those of checkpoint 51,999 on the original’s own validation set; on other data they are not to be reached or beaten.</p>
+<p class="note">Loss over all languages: ${loss.toFixed(4)}; published about ${published.loss}. The published values are
+those of checkpoint 51,999 on the original’s validation set; values on other data do not compare with them.</p>
 `;
 }
 
