@@ -12,18 +12,20 @@ export interface JudgedCaption extends RunCaption {
 
 /** Lists by picture, in the order of the lines; pictures that failed have none. */
 export function judgedCaptions(lines: readonly PictureLines[]): JudgedCaption[][] {
-  return lines.map((own) => {
-    const captions = own.filter((line): line is RunCaption => !("error" in line));
-    const { chrf } = chrfStatistics(
-      captions.map(({ caption }) => caption),
-      captions.map(({ references }) => references),
-    );
-    return captions.map((caption, i) => ({
+  const pictures = lines.map((own) => own.filter((line): line is RunCaption => !("error" in line)));
+  const captions = pictures.flat();
+  const { chrf } = chrfStatistics(
+    captions.map(({ caption }) => caption),
+    captions.map(({ references }) => references),
+  );
+  let place = 0;
+  return pictures.map((own) =>
+    own.map((caption) => ({
       ...caption,
-      chrf: chrfOf(chrf[i]!),
+      chrf: chrfOf(chrf[place++]!),
       confidence: Math.exp(caption.score ?? Number.NEGATIVE_INFINITY),
-    }));
-  });
+    })),
+  );
 }
 
 /** Spearman's, from -1 to 1; equal values share a rank. Nothing where one side has a single value. */
