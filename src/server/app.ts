@@ -6,6 +6,7 @@ import type { Captioner } from "../captioner/captioner.js";
 import { type CaptionRequest, readCaptionRequest } from "./caption-request.js";
 import { type Caller, CaptionService } from "./caption-service.js";
 import { keyChecker, RateLimiter } from "./clients.js";
+import { closeGently } from "./close-gently.js";
 import { streamEvents } from "./event-stream.js";
 import { errorAnswer, HttpError } from "./http-error.js";
 import type { Log } from "./log.js";
@@ -252,8 +253,13 @@ export class App {
   #answerError(error: Error, c: Context<Env>): Response {
     const { status, headers, error: detail } = errorAnswer(error);
     this.#logFault(error, c);
-    // What is left of a body is not waited for.
-    if (!c.env.incoming.complete) c.header("connection", "close");
+    const { incoming } = c.env;
+    if (!incoming.complete) {
+      // What is left of a body is not waited for: Node closes the connection once the answer is out, in our way.
+      c.header("connection", "close");
+      incoming.resume(); // Else Node would hide from us what comes.
+      incoming.socket.destroySoon = () => closeGently(incoming.socket, incoming);
+    }
     return c.json({ error: detail }, status as ContentfulStatusCode, headers);
   }
 

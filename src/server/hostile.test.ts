@@ -64,6 +64,25 @@ async function send(
 const sendJson = (value: unknown, path?: string) => send(JSON.stringify(value), "application/json", path);
 const image = (bytes: Uint8Array) => ({ base64: Buffer.from(bytes).toString("base64") });
 
+/** What a client gets to read that looks for the answer only once it has sent all it wanted. @param pause milliseconds */
+async function sendThenRead(pieces: readonly (string | Buffer)[], pause: number): Promise<string> {
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname).pause();
+  const closed = new Promise((resolve) => socket.on("close", resolve));
+  let answer = "";
+  socket.on("error", () => {});
+  for (const piece of pieces) {
+    socket.write(piece);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  socket.on("data", (chunk) => {
+    answer += chunk;
+  });
+  socket.resume();
+  await closed;
+  return answer;
+}
+
 /** What the server answers to raw bytes, until it closes or has been silent. */
 function raw(text: string | Buffer, { end = true, wait = 3000 } = {}): Promise<string> {
   const { hostname, port } = new URL(server.url);
@@ -240,6 +259,31 @@ describe("bodies", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 413 [\s\S]*body-too-large/);
   });
 
+  it("that are too large get an answer that a client can read who goes on sending, quickly or slowly", async () => {
+    const head = (more: string) =>
+      `POST /v1/captions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n${more}\r\n\r\n`;
+    const piece = Buffer.alloc(50_000, "x");
+    const chunk = `c350\r\n${piece}\r\n`;
+    for (const pieces of [
+      [head("content-length: 1000000"), ...Array<Buffer>(20).fill(piece)],
+      [head("transfer-encoding: chunked"), ...Array<string>(20).fill(chunk), "0\r\n\r\n"],
+    ])
+      for (const pause of [0, 70])
+        expect(await sendThenRead(pieces, pause)).toMatch(/^HTTP\/1\.1 413 [\s\S]*body-too-large/);
+  });
+
+  it("that are too large are not read for good", async () => {
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname).pause();
+    const sending = setInterval(() => socket.write("xxxxxxxxxx"), 100);
+    socket.on("error", () => {});
+    socket.write(
+      "POST /v1/captions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9000000\r\n\r\n",
+    );
+    await new Promise((resolve) => socket.on("close", resolve)); // Which only the server can be the reason of.
+    clearInterval(sending);
+  }, 10_000);
+
   it("that do not come are not waited for", async () => {
     const answer = await raw(
       "POST /v1/captions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
@@ -289,6 +333,8 @@ it("what is not HTTP, and paths with tricks, get their 4xx", async () => {
     "GET /% HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     "GET //evil.example/%2f.. HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     "PUT /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    "CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n",
+    `POST /v1/captions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n${"x".repeat(900_000)}`,
   ])
     expect(await raw(text), JSON.stringify(text.slice(0, 60))).toMatch(/^HTTP\/1\.1 4\d\d /);
   await stillWorks();

@@ -9,6 +9,7 @@ export type ServerErrorCode =
   | "method-not-allowed"
   | "body-timeout"
   | "body-too-large"
+  | "headers-too-large"
   | "unsupported-media-type"
   | "rate-limited"
   | "overloaded"
@@ -25,6 +26,7 @@ const STATUS_OF_SERVER_CODES = {
   "method-not-allowed": 405,
   "body-timeout": 408,
   "body-too-large": 413,
+  "headers-too-large": 431,
   "unsupported-media-type": 415,
   "rate-limited": 429,
   overloaded: 429,

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { LingolensError } from "../errors.js";
 import { App, type AppParts } from "./app.js";
+import { answerUnreadable } from "./unreadable.js";
 
 export interface RunningServer {
   /** Where it listens, such as "http://127.0.0.1:8080". */
@@ -42,6 +43,7 @@ export async function startServer(
     getRequestListener(app.fetch, { overrideGlobalObjects: false }),
   );
   server.maxConnections = MAX_CONNECTIONS;
+  answerUnreadable(server);
   server.listen(port, host);
   try {
     await once(server, "listening");
