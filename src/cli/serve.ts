@@ -40,6 +40,7 @@ interface Flags extends Partial<ServerSettings> {
   readonly model?: string;
   readonly offline?: boolean;
   readonly shareModel?: boolean;
+  readonly gloss?: string;
   readonly threads?: number;
   readonly decoderStart?: number;
   readonly device: string;
@@ -60,6 +61,11 @@ export function serveCommand(): Command {
     .option(
       "--share-model",
       "let browsers load the model's files, to run it themselves (default: the bundled one)",
+    )
+    .option(
+      "--gloss <models>",
+      "translate captions into English with Marian models: a folder with opus-mt-de-en and the like, or " +
+        "Helsinki-NLP/opus-mt-{from}-{to} of the Hugging Face hub",
     )
     .option(
       "--api-key <key>",
@@ -126,6 +132,7 @@ async function serve(flags: Flags): Promise<void> {
     model,
     offline,
     shareModel,
+    gloss,
     threads,
     decoderStart,
     device,
@@ -138,16 +145,28 @@ async function serve(flags: Flags): Promise<void> {
   const apiKeys = await readKeys(apiKey, apiKeyFile);
   const settings: ServerSettings = { ...DEFAULT_SETTINGS, ...rest, apiKeys };
   const signal = interruptSignal();
+  const log = jsonLog();
   const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
+  const { Translations } = await import("../server/translations.js");
+  const translations =
+    gloss === undefined ? undefined : new Translations({ models: gloss, offline, threads, dtype }, log);
   try {
     await warmUp(captioner, signal);
-    const log = jsonLog();
     const files = await StaticFiles.of(fileURLToPath(new URL("../web/", import.meta.url)));
     const modelFiles =
       shareModel || model === undefined
         ? await ModelFiles.of(await modelFolder(model, { offline, signal }))
         : undefined;
-    const parts = { captioner, model, settings, version: packageVersion(), log, files, modelFiles };
+    const parts = {
+      captioner,
+      model,
+      settings,
+      version: packageVersion(),
+      log,
+      files,
+      modelFiles,
+      translations,
+    };
     const { startServer } = await import("../server/server.js"); // Other commands need not load it.
     const server = await startServer(parts, { host, port });
     log("listening", { url: server.url, model: model ?? "bundled", keys: apiKeys.length });
@@ -159,6 +178,7 @@ async function serve(flags: Flags): Promise<void> {
     log("stopped", { answered });
     if (!answered) process.exitCode = 1;
   } finally {
+    await translations?.close();
     await captioner.close();
   }
 }

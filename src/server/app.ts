@@ -21,6 +21,7 @@ import { PAGE_POLICY, SECURITY_HEADERS, stylePolicy } from "./security-headers.j
 import type { ServerSettings } from "./settings.js";
 import { showPicture } from "./show-picture.js";
 import type { StaticFiles } from "./static-files.js";
+import { readTranslationRequest, type Translations } from "./translations.js";
 
 export interface AppParts {
   readonly captioner: Captioner;
@@ -33,6 +34,8 @@ export interface AppParts {
   readonly files: StaticFiles | undefined;
   /** The model's files, where browsers may have them to run it themselves. */
   readonly modelFiles?: ModelFiles | undefined;
+  /** What translates captions into English, where models for that are configured. */
+  readonly translations?: Translations | undefined;
 }
 
 export type Env = { Bindings: HttpBindings; Variables: { request: RequestContext } };
@@ -41,6 +44,7 @@ const ROUTES = [
   "/v1/captions",
   "/v1/captions/stream",
   "/v1/pictures",
+  "/v1/translations",
   "/v1/models",
   "/healthz",
   "/readyz",
@@ -96,7 +100,7 @@ export class App {
   }
 
   #routes(): Hono<Env> {
-    const { settings, files, modelFiles, version } = this.parts;
+    const { settings, files, modelFiles, translations, version } = this.parts;
     const app = new Hono<Env>();
     app.use((c, next) => {
       this.#begin(c);
@@ -139,6 +143,15 @@ export class App {
       );
       return c.body(bytes, 200, { "content-type": type, "cache-control": "no-store" });
     });
+    app.post("/v1/translations", async (c) => {
+      if (!translations)
+        throw new HttpError(
+          "not-found",
+          "This server does not translate; --gloss would say where models are.",
+        );
+      const request = readTranslationRequest(c.req.header("content-type"), await this.#readBody(c));
+      return c.json({ translations: await translations.translate(request, c.get("request").signal) });
+    });
     const models = describeModel(this.parts);
     app.get("/v1/models", (c) => c.json(models));
     app.get("/healthz", (c) => c.json({ status: "ok" }));
@@ -150,7 +163,11 @@ export class App {
       c.body(this.#metrics.text(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
     );
 
-    const document = openApiDocument({ version, keys: settings.apiKeys.length > 0 });
+    const document = openApiDocument({
+      version,
+      keys: settings.apiKeys.length > 0,
+      translations: translations !== undefined,
+    });
     const docs = docsPage(document);
     const policy = { "content-security-policy": stylePolicy(PAGE_STYLE) };
     app.get("/openapi.json", (c) => c.json(document));
@@ -179,7 +196,7 @@ export class App {
       const { path } = c.req;
       if (!ROUTES.includes(path))
         throw new HttpError("not-found", "There is nothing at this path; /docs says what there is.");
-      const allow = /^\/v1\/(?:captions|pictures)/.test(path) ? "POST" : "GET";
+      const allow = /^\/v1\/(?:captions|pictures|translations)/.test(path) ? "POST" : "GET";
       throw new HttpError("method-not-allowed", `${path} takes ${allow} only.`, { allow });
     });
     app.onError((error, c) => this.#answerError(error, c));

@@ -11,6 +11,7 @@ export type ServerErrorCode =
   | "body-too-large"
   | "headers-too-large"
   | "unsupported-media-type"
+  | "translation-unavailable"
   | "rate-limited"
   | "overloaded"
   | "deadline-exceeded"
@@ -28,6 +29,7 @@ const STATUS_OF_SERVER_CODES = {
   "body-too-large": 413,
   "headers-too-large": 431,
   "unsupported-media-type": 415,
+  "translation-unavailable": 422,
   "rate-limited": 429,
   overloaded: 429,
   "client-left": 499,

@@ -3,6 +3,7 @@ import type { Captioner } from "../captioner/captioner.js";
 import { resolveLanguage } from "../text/languages.js";
 import type { ModelFiles } from "./model-files.js";
 import type { ServerSettings } from "./settings.js";
+import type { Translations } from "./translations.js";
 
 /** What a page or a program needs to know to ask well. Of a folder's path only the name is told. */
 export function describeModel({
@@ -10,11 +11,13 @@ export function describeModel({
   model,
   settings,
   modelFiles,
+  translations,
 }: {
   readonly captioner: Captioner;
   readonly model: string | undefined;
   readonly settings: ServerSettings;
   readonly modelFiles?: ModelFiles | undefined;
+  readonly translations?: Translations | undefined;
 }) {
   const { imageSize, patchSize } = captioner.config.vision;
   const { size, cropSize } = captioner.preprocessor;
@@ -31,6 +34,7 @@ export function describeModel({
         ...(modelFiles && { files: modelFiles.path }),
       },
     ],
+    translations: translations !== undefined,
     limits: {
       images: settings.maxImages,
       bytes: settings.maxBody,

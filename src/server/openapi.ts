@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { captionRequestSchema, requestOptionsSchema } from "./caption-request.js";
 import { pictureRequestSchema } from "./show-picture.js";
+import { translationRequestSchema } from "./translations.js";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -51,9 +52,12 @@ const BODY: Json = {
 export function openApiDocument({
   version,
   keys,
+  translations,
 }: {
   readonly version: string;
   readonly keys: boolean;
+  /** Whether there are models that translate. */
+  readonly translations: boolean;
 }): Json {
   return {
     openapi: "3.1.0",
@@ -105,6 +109,19 @@ export function openApiDocument({
           },
         },
       },
+      ...(translations && {
+        "/v1/translations": {
+          post: {
+            operationId: "translate",
+            summary: "Translate captions into English",
+            requestBody: { required: true, content: json(ref("TranslationRequest")) },
+            responses: {
+              200: answer("Translations, in the order of the texts.", json(ref("TranslationResponse"))),
+              ...ERRORS,
+            },
+          },
+        },
+      }),
       "/v1/models": {
         get: {
           operationId: "models",
@@ -149,6 +166,18 @@ export function openApiDocument({
         CaptionRequest: schemaOf(captionRequestSchema),
         CaptionForm: formSchema(),
         PictureRequest: schemaOf(pictureRequestSchema),
+        ...(translations && {
+          TranslationRequest: schemaOf(translationRequestSchema),
+          TranslationResponse: object({
+            translations: {
+              type: "array",
+              items: object({
+                text: { type: "string" },
+                model: { type: "string", description: "Which model translated it." },
+              }),
+            },
+          }),
+        }),
         CaptionResponse: object({ results: { type: "array", items: ref("Result") } }),
         Result: {
           oneOf: [
@@ -225,6 +254,7 @@ export function openApiDocument({
               },
             ),
           },
+          translations: { type: "boolean", description: "Whether /v1/translations has models." },
           limits: { type: "object", additionalProperties: { type: "number" } },
         }),
         Error: object({ error: ref("ErrorDetail") }),

@@ -3,6 +3,7 @@ import type { ModelFiles } from "../../src/server/model-files.js";
 import { type RunningServer, startServer } from "../../src/server/server.js";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../../src/server/settings.js";
 import type { StaticFiles } from "../../src/server/static-files.js";
+import type { Translations } from "../../src/server/translations.js";
 
 export interface TestServer extends RunningServer {
   /** The log so far. */
@@ -15,6 +16,7 @@ export async function testServer(
   settings: Partial<ServerSettings> = {},
   files?: StaticFiles,
   modelFiles?: ModelFiles,
+  translations?: Translations,
 ): Promise<TestServer> {
   const events: ({ event: string } & Record<string, unknown>)[] = [];
   const server = await startServer(
@@ -26,6 +28,7 @@ export async function testServer(
       log: (event, fields) => events.push({ event, ...fields }),
       files,
       modelFiles,
+      translations,
     },
     { host: "127.0.0.1", port: 0 },
   );
