@@ -8,6 +8,7 @@ import { examplePictures } from "../src/weights/bundled-model.js";
 import { failures, run, start } from "./support/command-line.js";
 import { metric } from "./support/test-server.js";
 import { temporaryFolder, writeTinyCaptioner } from "./support/tiny-captioner.js";
+import { writeTinyMarian } from "./support/tiny-marian.js";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let model: string;
@@ -97,6 +98,22 @@ describe("lingolens serve", () => {
     const { code, stderr } = await finished;
     expect(code).toBe(0);
     expect(stderr).not.toMatch(/(?:file|environment|wrong)-key/);
+  });
+
+  it("translates into English with the models of --gloss", async () => {
+    const models = join(folder.path, "marian");
+    await writeTinyMarian(join(models, "opus-mt-de-en"), 1);
+    const { child, finished, url } = await serve(["--gloss", models]);
+    const answer = await fetch(`${url}/v1/translations`, {
+      method: "POST",
+      body: JSON.stringify({ lang: "de", texts: ["ein roter Ball"] }),
+      headers: { "content-type": "application/json" },
+    });
+    expect(await answer.json()).toEqual({
+      translations: [{ text: expect.stringMatching(/./), model: "opus-mt-de-en" }],
+    });
+    child.kill("SIGTERM");
+    expect((await finished).code).toBe(0);
   });
 
   it("says what is wrong with its options", async () => {

@@ -1,10 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Captioner } from "../src/captioner/captioner.js";
 import { loadCaptioner } from "../src/captioner/load-captioner.js";
+import { Translations } from "../src/server/translations.js";
 import { examplePictures } from "../src/weights/bundled-model.js";
 import { hasChromium, launchChromium } from "./support/browser.js";
 import {
@@ -22,6 +24,8 @@ import {
   slowed,
 } from "./support/page.js";
 import type { TestServer } from "./support/test-server.js";
+import { temporaryFolder } from "./support/tiny-captioner.js";
+import { writeTinyMarian } from "./support/tiny-marian.js";
 
 const CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 const EXPECTED = {
@@ -373,6 +377,40 @@ describe.skipIf(!hasChromium)("the page in Chromium", () => {
     expect(seen.length).toBeGreaterThan(3);
     for (const text of seen) expect(EXPECTED.de.startsWith(text)).toBe(true);
     await slow.close();
+  });
+
+  it("puts translations beside captions where the server has them, and the model's own English elsewhere", async () => {
+    const folder = await temporaryFolder();
+    await writeTinyMarian(join(folder.path, "opus-mt-de-en"), 1);
+    await writeTinyMarian(join(folder.path, "opus-mt-fr-en"), 2);
+    const translations = new Translations({ models: folder.path, threads: 1 }, () => {});
+    const translating = await pageServer(captioner, {}, translations);
+    open = await openPage(browser, translating.url);
+    page = open.page;
+    await describeExample(page);
+    const gloss = (language: string) => page.locator(`[data-language=${language}] .gloss`).textContent();
+    const own = `The model’s own English ${EXPECTED.en}`;
+    for (const language of ["de", "fr"] as const) {
+      const [made] = await translations.translate(
+        { lang: language, texts: [EXPECTED[language]] },
+        new AbortController().signal,
+      );
+      await eventually(() => gloss(language)).toBe(`Translation ${made!.text}`);
+    }
+    await eventually(() => gloss("es")).toBe(own);
+    expect(await page.locator("[data-language=en] .gloss").count()).toBe(0);
+    await expectAccessible(page, "translations");
+    await page.locator(".page-settings select").nth(1).selectOption("de");
+    await eventually(() => gloss("de")).toMatch(/^Übersetzung /);
+    // On the device nobody translates, and no caption is sent to be.
+    await page.getByRole("switch", { name: "Auf diesem Gerät rechnen" }).click();
+    const sent = open.requests.length;
+    await eventually(() => gloss("de")).toBe(`Das Modell selbst auf Englisch ${EXPECTED.en}`);
+    await finished(page, 1);
+    expect(open.requests.slice(sent).filter((one) => one.startsWith("POST"))).toEqual([]);
+    await translating.close();
+    await translations.close();
+    await folder.remove();
   });
 
   it("loads at most 250 kB before the model, and can be used within 1.5 s", async () => {

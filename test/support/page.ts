@@ -8,6 +8,7 @@ import type { Captioner } from "../../src/captioner/captioner.js";
 import { ModelFiles } from "../../src/server/model-files.js";
 import type { ServerSettings } from "../../src/server/settings.js";
 import { StaticFiles } from "../../src/server/static-files.js";
+import type { Translations } from "../../src/server/translations.js";
 import { bundledModelFolder } from "../../src/weights/bundled-model.js";
 import { type TestServer, testServer } from "./test-server.js";
 
@@ -17,11 +18,12 @@ const built = fileURLToPath(new URL("../../dist/web/", import.meta.url));
 export async function pageServer(
   captioner: Captioner,
   settings: Partial<ServerSettings> = {},
+  translations?: Translations,
 ): Promise<TestServer> {
   if (!existsSync(built)) throw new Error(`${built} is not there; build it with: npm run build`);
   const files = await StaticFiles.of(built);
   await files!.prepare();
-  return testServer(captioner, settings, files, await ModelFiles.of(bundledModelFolder));
+  return testServer(captioner, settings, files, await ModelFiles.of(bundledModelFolder), translations);
 }
 
 /** The same model, as if it were large: every step takes a while. */

@@ -78,6 +78,11 @@ export interface Captioning {
   readonly model: Model;
   /** Resolves when all languages have come. @throws {Failure}; the signal's reason */
   describe(request: Request): Promise<void>;
+  /**
+   * A text of a language, by its mBART code, in English; absent where nothing translates.
+   * @throws {Failure}; the signal's reason
+   */
+  readonly translate?: (text: string, language: string, signal: AbortSignal) => Promise<string>;
 }
 
 /** What went wrong, by the code of the API or the library. */

@@ -17,6 +17,8 @@ const RETRIES = 5;
 const LONGEST_WAIT = 15;
 
 interface Models {
+  /** Whether the server translates captions into English. */
+  readonly translations: boolean;
   readonly models: readonly (Omit<Model, "languages"> & {
     readonly languages: readonly { readonly code: string }[];
   })[];
@@ -42,21 +44,27 @@ interface ErrorDetail {
  * @throws {Failure} `unreachable`, `unauthorized`
  */
 export async function connectServer(key: string | undefined): Promise<Captioning> {
-  return { model: await fetchModel(key), describe: (request) => describe(request, key) };
+  const { model, translates } = await fetchModel(key);
+  return {
+    model,
+    describe: (request) => describe(request, key),
+    ...(translates && { translate: (...asked) => translate(key, ...asked) }),
+  };
 }
 
 /** What the server says of its model; without network, what it said last: the model may be on the device. */
-async function fetchModel(key: string | undefined): Promise<Model> {
+async function fetchModel(key: string | undefined): Promise<{ model: Model; translates: boolean }> {
   try {
     const response = await ask("v1/models", { headers: keyHeader(key) });
-    const { models } = (await response.json()) as Models;
+    const { models, translations } = (await response.json()) as Models;
     const [model] = models;
     const known = { ...model!, languages: model!.languages.map(({ code }) => code) };
     writeStored(MODEL, known);
-    return known;
+    return { model: known, translates: translations };
   } catch (error) {
     const kept = readStored(MODEL);
-    if (kept && error instanceof Failure && error.code === "unreachable") return kept as Model;
+    if (kept && error instanceof Failure && error.code === "unreachable")
+      return { model: kept as Model, translates: false };
     throw error;
   }
 }
@@ -89,6 +97,22 @@ async function describe(request: Request, key: string | undefined): Promise<void
     }
   }
   if (missing.size > 0) throw new Failure("unreachable", "The server's answer broke off.");
+}
+
+async function translate(
+  key: string | undefined,
+  text: string,
+  language: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const response = await ask("v1/translations", {
+    method: "POST",
+    headers: { ...keyHeader(key), "content-type": "application/json" },
+    body: JSON.stringify({ lang: language, texts: [text] }),
+    signal,
+  });
+  const { translations } = (await response.json()) as { readonly translations: readonly { text: string }[] };
+  return translations[0]!.text;
 }
 
 /**

@@ -12,9 +12,13 @@ export interface Description {
   /** By language: captions that are still growing. */
   readonly partial: Readonly<Record<string, string>>;
   readonly captions: Readonly<Record<string, readonly Caption[]>>;
+  /** By language: the best caption in English, "" while it is translated; none where it was not translated. */
+  readonly translations: Readonly<Record<string, string>>;
   readonly busy: boolean;
   readonly failure?: Failure;
 }
+
+const ENGLISH = "en_XX";
 
 /** Pictures that are described at once; the server is fair, but the page should be too. */
 const AT_ONCE = 2;
@@ -58,6 +62,14 @@ export function useDescriptions(
         const before = known.current.get(id);
         if (before && !abort.signal.aborted) publish(id, { ...before, ...change(before) });
       };
+      const translate = async (lang: string, text: string): Promise<void> => {
+        const put = (translation: string): void =>
+          change(({ translations }) => ({ translations: { ...translations, [lang]: translation } }));
+        put("");
+        const english = await by.translate!(text, lang, abort.signal).catch(() => "");
+        if (english) put(english);
+        else change(({ translations: { [lang]: _, ...others } }) => ({ translations: others }));
+      };
       try {
         await turns.current.take(async () => {
           abort.signal.throwIfAborted();
@@ -67,8 +79,10 @@ export function useDescriptions(
             settings: how,
             signal: abort.signal,
             onPartial: (lang, text) => change(({ partial }) => ({ partial: { ...partial, [lang]: text } })),
-            onCaptions: (lang, captions) =>
-              change((before) => ({ captions: { ...before.captions, [lang]: captions } })),
+            onCaptions: (lang, captions) => {
+              change((before) => ({ captions: { ...before.captions, [lang]: captions } }));
+              if (by.translate && lang !== ENGLISH && captions[0]) void translate(lang, captions[0].text);
+            },
           });
         });
       } catch (error) {
@@ -98,6 +112,7 @@ export function useDescriptions(
         asked,
         partial: {},
         captions: {},
+        translations: {},
         ...before,
         languages: [...(before?.languages ?? []), ...missing],
         busy: true,
@@ -110,7 +125,14 @@ export function useDescriptions(
     const picture = pictures.find((one) => one.id === id);
     if (!picture || !captioning) return;
     forget(id);
-    publish(id, { asked: question.current!, partial: {}, captions: {}, languages, busy: true });
+    publish(id, {
+      asked: question.current!,
+      partial: {},
+      captions: {},
+      translations: {},
+      languages,
+      busy: true,
+    });
     void describe(picture, languages, settings, captioning);
   };
   return { descriptions, retry };

@@ -12,7 +12,8 @@ export function CaptionCard({
   language,
   captions,
   partial,
-  gloss,
+  own,
+  translation,
   speech,
   onLook,
   onNote,
@@ -21,8 +22,10 @@ export function CaptionCard({
   readonly captions: readonly Caption[] | undefined;
   /** What there is of the caption so far. */
   readonly partial: string | undefined;
-  /** The English caption, beside one in another language. */
-  readonly gloss: string | undefined;
+  /** The model's own English caption, beside one in another language. */
+  readonly own: string | undefined;
+  /** The caption in English, "" while it is translated; undefined where it is not, and the own English stands for it. */
+  readonly translation: string | undefined;
   readonly speech: Speech;
   readonly onLook: (attention: readonly number[] | undefined) => void;
   readonly onNote: (note: string) => void;
@@ -31,6 +34,7 @@ export function CaptionCard({
   const name = languageName(language, reader);
   const [best, ...others] = captions ?? [];
   const iso = language.slice(0, 2);
+  const gloss = translation ?? own;
   return (
     <li className="caption" data-language={iso}>
       <h3>{name}</h3>
@@ -48,7 +52,8 @@ export function CaptionCard({
         </div>
         {best && gloss && (
           <p className="gloss">
-            <span className="gloss-label">{say.gloss}</span> <span lang="en">{gloss}</span>
+            <span className="gloss-label">{translation ? say.translation : say.gloss}</span>{" "}
+            <span lang="en">{gloss}</span>
           </p>
         )}
         {best && (

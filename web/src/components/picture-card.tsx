@@ -40,7 +40,7 @@ export function PictureCard({
   useEffect(() => {
     if (card.current!.getBoundingClientRect().top > innerHeight * SEEN) card.current!.scrollIntoView();
   }, []);
-  const { captions = {}, partial = {}, failure, busy = true } = description ?? {};
+  const { captions = {}, partial = {}, translations = {}, failure, busy = true } = description ?? {};
   const english = captions[ENGLISH]?.[0]?.text;
   const own = languages.find((code) => code.startsWith(language)) ?? languages[0];
   return (
@@ -80,7 +80,8 @@ export function PictureCard({
               language={code}
               captions={captions[code]}
               partial={partial[code]}
-              gloss={code === ENGLISH ? undefined : english}
+              own={code === ENGLISH ? undefined : english}
+              translation={translations[code]}
               onLook={setAttention}
               {...{ speech, onNote }}
             />

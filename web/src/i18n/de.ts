@@ -44,6 +44,7 @@ export const de: Messages = {
   score: "Wertung",
   scoreHint: "Mittlere Log-Wahrscheinlichkeit je Token: je näher an 0, desto sicherer",
   gloss: "Das Modell selbst auf Englisch",
+  translation: "Übersetzung",
   wordsOf: (language) => `Wörter der Beschreibung (${language}), und wohin das Modell bei jedem sah`,
   looked: (word, region) => `${word}: sah vor allem ${region}`,
   sure: (percent) => `zu ${percent} % sicher`,

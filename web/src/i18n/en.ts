@@ -56,6 +56,7 @@ export const en = {
   score: "Score",
   scoreHint: "Mean log-probability of a token: the nearer to 0, the surer",
   gloss: "The model’s own English",
+  translation: "Translation",
   wordsOf: (language: string) => `Words of the ${language} caption, and where the model looked for each`,
   looked: (word: string, region: string) => `${word}: looked most at the ${region}`,
   sure: (percent: number) => `${percent} % sure`,

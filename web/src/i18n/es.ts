@@ -44,6 +44,7 @@ export const es: Messages = {
   score: "Puntuación",
   scoreHint: "Log-probabilidad media por token: cuanto más cerca de 0, más seguro",
   gloss: "El propio modelo en inglés",
+  translation: "Traducción",
   wordsOf: (language) => `Palabras de la descripción (${language}), y adónde miró el modelo en cada una`,
   looked: (word, region) => `${word}: miró sobre todo ${region}`,
   sure: (percent) => `seguro al ${percent} %`,

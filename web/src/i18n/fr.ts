@@ -45,6 +45,7 @@ export const fr: Messages = {
   score: "Score",
   scoreHint: "Log-probabilité moyenne d’un token : plus près de 0, plus sûr",
   gloss: "Le modèle lui-même en anglais",
+  translation: "Traduction",
   wordsOf: (language) => `Mots de la légende (${language}), et où le modèle a regardé pour chacun`,
   looked: (word, region) => `${word} : a surtout regardé ${region}`,
   sure: (percent) => `sûr à ${percent} %`,
