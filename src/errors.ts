@@ -21,6 +21,8 @@ export type ErrorCode =
   | "engine-unavailable"
   | "engine-failed"
   | "training-diverged"
+  | "mpi-unavailable"
+  | "ranks-differ"
   | "handle-closed"
   | "out-of-memory"
   | "cancelled";

@@ -5,11 +5,12 @@ export type NativeLibrary = ReturnType<typeof koffi.load>;
 
 /**
  * Opens a shared library; null stands for what this process has loaded anyway, such as the C library.
+ * @param global whether libraries that are opened later find its symbols. Default false.
  * @throws {Error} where the file is no such library
  */
-export function openNativeLibrary(path: string | null): NativeLibrary {
+export function openNativeLibrary(path: string | null, { global = false } = {}): NativeLibrary {
   allowDeepCalls();
-  return koffi.load(path);
+  return koffi.load(path, { global });
 }
 
 /**

@@ -1,4 +1,6 @@
-import type { FlatTensors, TrainingMemory } from "./parameters.js";
+import { type Collective, sumOverRanks } from "./collective/collective.js";
+import { oneProcess } from "./collective/one-process.js";
+import type { Stretches, TrainingMemory } from "./parameters.js";
 import type { Loop, SharedLoops } from "./shared-loops.js";
 
 export interface AdamWOptions {
@@ -12,14 +14,14 @@ export interface AdamWOptions {
 }
 
 /**
- * One step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), in place over all parameters at once, in one pass over
- * memory: p ← p − lr·(m̂ / (√v̂ + ε) + decay·p).
+ * One step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), in place over all parameters at once, or over a rank's
+ * share of them, in one pass over memory: p ← p − lr·(m̂ / (√v̂ + ε) + decay·p).
  * @param step 1 for the first
  * @param scale what the gradients are multiplied by first: one over the tokens summed, and the clipping factor
  */
 export async function adamWStep(
   loops: SharedLoops,
-  { parameters, gradients, mean, square }: TrainingMemory,
+  { parameters, gradients, mean, square }: Readonly<Record<keyof TrainingMemory, Stretches>>,
   step: number,
   { beta1, beta2, epsilon, weightDecay }: AdamWOptions,
   learningRate: number,
@@ -69,9 +71,14 @@ export const adamWLoop: Loop = {
   wasm: "adamW",
 };
 
-/** √Σ g², in double precision; not finite where a gradient is not. */
-export async function globalNorm(loops: SharedLoops, gradients: FlatTensors): Promise<number> {
-  return Math.sqrt(await loops.run(squaresLoop, [gradients]));
+/** √Σ g² over the shares of all ranks, in double precision; not finite where a gradient is not. */
+export async function globalNorm(
+  loops: SharedLoops,
+  gradients: Stretches,
+  collective: Collective = oneProcess,
+): Promise<number> {
+  const [squares] = await sumOverRanks(collective, [await loops.run(squaresLoop, [gradients])]);
+  return Math.sqrt(squares!);
 }
 
 /** Σ x², four sums at a time: one would wait for each addition. */

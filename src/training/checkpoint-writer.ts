@@ -1,4 +1,6 @@
 import { LingolensError } from "../errors.js";
+import type { Collective } from "./collective/collective.js";
+import { oneProcess } from "./collective/one-process.js";
 import { type Snapshot, saveCheckpoint, type TrainingState, takeSnapshot } from "./checkpoint.js";
 import type { FlatTensors } from "./parameters.js";
 import type { SharedLoops } from "./shared-loops.js";
@@ -7,12 +9,17 @@ export interface CheckpointWriterOptions {
   /** The run folder. */
   readonly out: string;
   readonly loops: SharedLoops;
+  /** Default: one process. */
+  readonly collective?: Collective;
   /** See `saveCheckpoint`. */
   readonly keep: number;
   readonly writeModel: (folder: string, parameters: FlatTensors) => Promise<void>;
 }
 
-/** Writes checkpoints while training goes on: the state is copied on the spot, and the copy written aside. */
+/**
+ * Writes checkpoints while training goes on: the state is copied on the spot, and the copy written aside. All ranks start
+ * one at the same step; rank 0 writes it.
+ */
 export class CheckpointWriter {
   #writing: Promise<void> = Promise.resolve();
   #failure: unknown;
@@ -22,7 +29,9 @@ export class CheckpointWriter {
   /** Starts to write the state as it is now, once the checkpoint before it is written. */
   async start(state: TrainingState, evaluationLoss?: number): Promise<void> {
     await this.finish();
-    const snapshot = await takeSnapshot(this.options.loops, state, evaluationLoss);
+    const { loops, collective = oneProcess } = this.options;
+    const snapshot = await takeSnapshot(loops, state, collective, evaluationLoss);
+    if (!snapshot) return;
     this.#writing = this.#write(snapshot).catch((error) => {
       this.#failure = error;
     });

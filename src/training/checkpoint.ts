@@ -6,7 +6,9 @@ import { z } from "zod";
 import { LingolensError } from "../errors.js";
 import { writeFolderAtomically } from "../weights/atomic-file.js";
 import { openSafetensors, readTensor, writeSafetensors } from "../weights/safetensors.js";
-import { allocateFlat, type FlatTensors, fillTensor, type TrainingMemory } from "./parameters.js";
+import type { Collective, Ranks } from "./collective/collective.js";
+import { oneProcess } from "./collective/one-process.js";
+import { allocateFlat, type FlatTensors, fillShare, type Stretches, type TrainingMemory } from "./parameters.js";
 import { copyLoop, type SharedLoops } from "./shared-loops.js";
 
 /** How far a run is. With its parameters and moments this is all that it needs to go on as if it had never stopped: pictures and masks are functions of the step. */
@@ -43,25 +45,42 @@ export interface Snapshot {
   readonly evaluationLoss?: number;
 }
 
-/** Copies what the next step will change. */
+/** Copies what the next step will change, and brings the moments of all ranks together in rank 0, which alone gets them. */
 export async function takeSnapshot(
   loops: SharedLoops,
   { progress, memory }: TrainingState,
+  collective: Collective,
   evaluationLoss?: number,
-): Promise<Snapshot> {
-  const shapes = new Map(Object.entries(memory.mean.tensors).map(([name, { shape }]) => [name, shape]));
-  const copyOf = async (source: FlatTensors): Promise<FlatTensors> => {
+): Promise<Snapshot | undefined> {
+  const moments = [memory.mean, memory.square] as const;
+  if (collective.rank > 0) {
+    for (const { stretches } of moments) await gatherStretches(collective, stretches);
+    return undefined;
+  }
+  const shapes = new Map(
+    Object.entries(memory.gradients.tensors).map(([name, { shape }]) => [name, shape]),
+  );
+  const copyOf = async (source: Stretches): Promise<FlatTensors> => {
     const copy = allocateFlat(shapes);
-    await loops.run(copyLoop, [copy, source]);
-    return { ...copy, tensors: { ...source.tensors, ...copy.tensors } };
+    // Rank 0's share is the first.
+    const first = copy.stretches.map((stretch, i) => stretch.subarray(0, source.stretches[i]!.length));
+    await loops.run(copyLoop, [{ stretches: first }, source]);
+    return copy;
   };
+  const parameters = await copyOf(memory.parameters);
+  const [mean, square] = [await copyOf(memory.mean), await copyOf(memory.square)];
+  for (const { stretches } of [mean, square]) await gatherStretches(collective, stretches);
   return {
     progress: { ...progress },
-    parameters: await copyOf(memory.parameters),
-    mean: await copyOf(memory.mean),
-    square: await copyOf(memory.square),
+    parameters: { ...parameters, tensors: { ...memory.parameters.tensors, ...parameters.tensors } },
+    mean,
+    square,
     ...(evaluationLoss !== undefined && { evaluationLoss }),
   };
+}
+
+async function gatherStretches(collective: Collective, stretches: readonly Float32Array[]): Promise<void> {
+  for (const stretch of stretches) await collective.gather(stretch);
 }
 
 const STATE_FILE = "training-state.safetensors";
@@ -185,20 +204,22 @@ async function checkpointSteps(folder: string): Promise<number[]> {
 }
 
 /**
- * Reads the training state of a checkpoint, all but the parameters: the moments into `memory`, and how far it was.
+ * Reads the training state of a checkpoint, all but the parameters: a rank's share of the moments into `memory`, and how
+ * far the run was.
  * @throws {LingolensError} `file-not-found`, `checkpoint-damaged`, `checkpoint-mismatch`
  */
 export async function loadTrainingState(
   folder: string,
-  { mean, square }: TrainingMemory,
+  { mean, square, gradients }: TrainingMemory,
+  ranks: Ranks = oneProcess,
 ): Promise<TrainingProgress> {
   const { step, optimizerStep, skippedInARow, sinceLog } = await readStep(join(folder, STEP_FILE));
   const file = await openSafetensors(join(folder, STATE_FILE));
-  for (const [kind, flat] of Object.entries({ mean, square })) {
-    for (const name of Object.keys(flat.tensors)) {
+  for (const [kind, moments] of Object.entries({ mean, square })) {
+    for (const name of Object.keys(gradients.tensors)) {
       const key = `${kind}.${name}`;
       if (!file.header.tensors.has(key)) throw neverTrained(folder, name);
-      fillTensor(flat, name, (await readTensor(file, key)).data as Float32Array);
+      fillShare(moments, gradients, name, (await readTensor(file, key)).data as Float32Array, ranks);
     }
   }
   return { step, optimizerStep, skippedInARow, sinceLog };

@@ -1,5 +1,7 @@
 import type { HostTensor } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
+import { type Ranks, type Share, shareOf } from "./collective/collective.js";
+import { oneProcess } from "./collective/one-process.js";
 import { sharedStretches } from "./shared-memory.js";
 
 /** Shapes of parameters by name. */
@@ -7,70 +9,106 @@ export type ParameterShapes = ReadonlyMap<string, readonly number[]>;
 
 type FloatTensor = HostTensor & { readonly data: Float32Array };
 
-/** A tensor for every parameter, in few long stretches of shared memory: an optimiser walks them in one loop each. */
-export interface FlatTensors {
+/** Long arrays of shared memory: an optimiser walks each in one loop. */
+export interface Stretches {
   readonly stretches: readonly Float32Array[];
+}
+
+/** A tensor for every parameter, in few stretches. */
+export interface FlatTensors extends Stretches {
   /** Views into the stretches, by parameter name. */
   readonly tensors: Readonly<Record<string, FloatTensor>>;
 }
 
-/** What a step of the optimiser reads and writes. The stretches of all have the same lengths. */
+/** What a step of the optimiser reads and writes. */
 export interface TrainingMemory {
   /** `tensors` are all parameters of the model; `stretches` hold those that are trained. */
   readonly parameters: FlatTensors;
+  /** In stretches of the same lengths. */
   readonly gradients: FlatTensors;
-  /** AdamW's means of gradients and of their squares. */
-  readonly mean: FlatTensors;
-  readonly square: FlatTensors;
+  /** AdamW's means of gradients and of their squares: of every stretch, this rank's share. */
+  readonly mean: Stretches;
+  readonly square: Stretches;
 }
 
 /**
  * Zeroed memory for training.
  * @param shapes of all parameters
  * @param trainable of those that are trained: only they have gradients and moments
+ * @param ranks whose share of the moments this is. Default: one process has them all
  */
-export function allocateTraining(shapes: ParameterShapes, trainable: ParameterShapes): TrainingMemory {
-  const [parameters, gradients, mean, square] = allocateTogether(trainable, 4) as [
-    FlatTensors,
-    FlatTensors,
-    FlatTensors,
-    FlatTensors,
-  ];
+export function allocateTraining(
+  shapes: ParameterShapes,
+  trainable: ParameterShapes,
+  ranks: Ranks = oneProcess,
+): TrainingMemory {
+  const [parameters, gradients] = [emptyFlat(), emptyFlat()];
+  const [mean, square] = [[] as Float32Array[], [] as Float32Array[]];
+  for (const group of groups(trainable)) {
+    const count = elementsOf(group);
+    const share = shareOf(count, ranks);
+    // Places that belong together lie alike in their pages (see `sharedStretches`).
+    const before = share.start % FLOATS_OF_A_PAGE;
+    const moments = before + share.end - share.start;
+    const [p, g, m, s] = sharedStretches([count, count, moments, moments]) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    addStretch(parameters, p, group);
+    addStretch(gradients, g, group);
+    mean.push(m.subarray(before));
+    square.push(s.subarray(before));
+  }
   const frozen = new Map([...shapes].filter(([name]) => !trainable.has(name)));
   const all = { ...allocateFlat(frozen).tensors, ...parameters.tensors };
-  return { parameters: { stretches: parameters.stretches, tensors: all }, gradients, mean, square };
+  return {
+    parameters: { stretches: parameters.stretches, tensors: all },
+    gradients,
+    mean: { stretches: mean },
+    square: { stretches: square },
+  };
 }
 
 export function allocateFlat(shapes: ParameterShapes): FlatTensors {
-  return allocateTogether(shapes, 1)[0]!;
+  const flat = emptyFlat();
+  for (const group of groups(shapes)) addStretch(flat, sharedStretches([elementsOf(group)])[0]!, group);
+  return flat;
+}
+
+/** What the optimiser of a rank works on: of every stretch, its share. */
+export function shareOfMemory(
+  { parameters, gradients, mean, square }: TrainingMemory,
+  ranks: Ranks,
+): Readonly<Record<keyof TrainingMemory, Stretches>> {
+  const share = ({ stretches }: Stretches) => ({
+    stretches: stretches.map((stretch) => {
+      const { start, end } = shareOf(stretch.length, ranks);
+      return stretch.subarray(start, end);
+    }),
+  });
+  return { parameters: share(parameters), gradients: share(gradients), mean, square };
 }
 
 /** The most elements of a stretch: four of them fit the memory that a WebAssembly loop can address. */
 const MAX_STRETCH = 2 ** 28 - 2 ** 14;
 
-/** Several tensors for every parameter; those in one place of the stretches lie in one memory. */
-function allocateTogether(shapes: ParameterShapes, count: number): FlatTensors[] {
-  const made = Array.from({ length: count }, () => ({
-    stretches: [] as Float32Array[],
-    tensors: {} as Record<string, FloatTensor>,
-  }));
-  for (const group of groups(shapes)) {
-    const sizes = group.map(([, shape]) => elements(shape));
-    const stretches = sharedStretches(
-      count,
-      sizes.reduce((a, b) => a + b, 0),
-    );
-    made.forEach((flat, i) => {
-      const stretch = stretches[i]!;
-      flat.stretches.push(stretch);
-      let start = 0;
-      group.forEach(([name, shape], j) => {
-        flat.tensors[name] = { dtype: "float32", shape, data: stretch.subarray(start, start + sizes[j]!) };
-        start += sizes[j]!;
-      });
-    });
+interface Growing extends FlatTensors {
+  readonly stretches: Float32Array[];
+  readonly tensors: Record<string, FloatTensor>;
+}
+
+const emptyFlat = (): Growing => ({ stretches: [], tensors: {} });
+
+function addStretch({ stretches, tensors }: Growing, stretch: Float32Array, group: readonly Entry[]): void {
+  stretches.push(stretch);
+  let start = 0;
+  for (const [name, shape] of group) {
+    const end = start + elements(shape);
+    tensors[name] = { dtype: "float32", shape, data: stretch.subarray(start, end) };
+    start = end;
   }
-  return made;
 }
 
 type Entry = readonly [name: string, shape: readonly number[]];
@@ -92,19 +130,56 @@ function groups(shapes: ParameterShapes): Entry[][] {
 }
 
 const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+const elementsOf = (group: readonly Entry[]): number =>
+  group.reduce((sum, [, shape]) => sum + elements(shape), 0);
+
+/** Elements of a page of memory. */
+const FLOATS_OF_A_PAGE = 1024;
 
 /**
  * Copies a parameter's values into place, checking that they are as many as it has.
  * @throws {LingolensError} `checkpoint-mismatch`
  */
 export function fillTensor({ tensors }: FlatTensors, name: string, values: Float32Array | undefined): void {
-  const tensor = tensors[name]!;
-  if (values?.length !== tensor.data.length) {
-    const got = values ? `${values.length}` : "nothing";
-    throw new LingolensError(
-      "checkpoint-mismatch",
-      `${name}: expected ${tensor.data.length} values; got ${got}. Was this checkpoint made with another recipe?`,
-    );
-  }
-  tensor.data.set(values);
+  const { data } = tensors[name]!;
+  checkCount(name, values, data.length);
+  data.set(values);
+}
+
+/**
+ * Copies what a rank keeps of a parameter's moment into its share of the stretches; it may be nothing.
+ * @param flat tensors that lie as the parameters do, such as the gradients
+ * @throws {LingolensError} `checkpoint-mismatch`
+ */
+export function fillShare(
+  { stretches }: Stretches,
+  { stretches: whole, tensors }: FlatTensors,
+  name: string,
+  values: Float32Array,
+  ranks: Ranks,
+): void {
+  const { data } = tensors[name]!;
+  checkCount(name, values, data.length);
+  const at = whole.findIndex(({ buffer }) => buffer === data.buffer);
+  const first = (data.byteOffset - whole[at]!.byteOffset) / data.BYTES_PER_ELEMENT;
+  const own = shareOf(whole[at]!.length, ranks);
+  const common: Share = {
+    start: Math.max(first, own.start),
+    end: Math.min(first + data.length, own.end),
+  };
+  if (common.start < common.end)
+    stretches[at]!.set(values.subarray(common.start - first, common.end - first), common.start - own.start);
+}
+
+function checkCount(
+  name: string,
+  values: Float32Array | undefined,
+  expected: number,
+): asserts values is Float32Array {
+  if (values?.length === expected) return;
+  const got = values ? `${values.length}` : "nothing";
+  throw new LingolensError(
+    "checkpoint-mismatch",
+    `${name}: expected ${expected} values; got ${got}. Was this checkpoint made with another recipe?`,
+  );
 }

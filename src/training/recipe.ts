@@ -122,6 +122,8 @@ export const recipeSchema = z.strictObject({
   checkpointEvery: count,
   /** Checkpoints kept, newest first; the one of the lowest loss in evaluation is kept besides. */
   keepCheckpoints: count.default(6),
+  /** Steps between comparisons of the parameters of all ranks, where several train together. */
+  checkEvery: count.default(100),
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;

@@ -92,8 +92,8 @@ describe("the gradient's norm", () => {
 
 describe("loops", () => {
   it("add and copy every element, several asked for at once", async () => {
-    const stretches = sharedStretches(3, LARGE);
-    const [a, b, c] = stretches.map((stretch) => ({ stretches: [stretch], tensors: {} }));
+    const stretches = sharedStretches([LARGE, LARGE, LARGE]);
+    const [a, b, c] = stretches.map((stretch) => ({ stretches: [stretch] }));
     stretches[0]!.fill(1);
     stretches[1]!.fill(2);
     const loops = loopsOf(2);
@@ -103,9 +103,9 @@ describe("loops", () => {
   });
 
   it("pass on what a thread throws", async () => {
-    const [stretch] = sharedStretches(1, LARGE);
+    const [stretch] = sharedStretches([LARGE]);
     const broken = { run: () => unknownName };
-    await expect(loopsOf(2).run(broken, [{ stretches: [stretch!], tensors: {} }])).rejects.toThrow(
+    await expect(loopsOf(2).run(broken, [{ stretches: [stretch!] }])).rejects.toThrow(
       "unknownName is not defined",
     );
   });

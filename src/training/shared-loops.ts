@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { Turns } from "../engine/turns.js";
-import type { FlatTensors } from "./parameters.js";
+import type { Stretches } from "./parameters.js";
 import { memoryOf } from "./shared-memory.js";
 import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
 
@@ -66,13 +66,13 @@ export class SharedLoops {
   constructor(private readonly threads: number) {}
 
   /**
-   * Runs a loop over the stretches of tensors of the same shapes, which nothing else may touch meanwhile.
+   * Runs a loop over stretches of the same lengths, which nothing else may touch meanwhile.
    * @returns the sum of the pieces' results, the same whatever the number of threads
    */
-  async run(loop: Loop, tensors: readonly FlatTensors[], numbers: readonly number[] = []): Promise<number> {
+  async run(loop: Loop, all: readonly Stretches[], numbers: readonly number[] = []): Promise<number> {
     let sum = 0;
-    for (let i = 0; i < tensors[0]!.stretches.length; i++) {
-      const arrays = tensors.map(({ stretches }) => stretches[i]!);
+    for (let i = 0; i < all[0]!.stretches.length; i++) {
+      const arrays = all.map(({ stretches }) => stretches[i]!);
       for (const result of await this.#runOver(loop, arrays, numbers)) sum += result;
     }
     return sum;
@@ -139,5 +139,18 @@ export const copyLoop: Loop = {
   run: ([to, from], _, start, end) => {
     to!.set(from!.subarray(start, end), start);
     return 0;
+  },
+};
+
+/** A number that other bits would give another of, but for chance: of the bits of floats in their order, from 0 to 2³². */
+export const checksumLoop: Loop = {
+  run: ([x], _, start, end) => {
+    const bits = new Int32Array(x!.buffer, x!.byteOffset, x!.length);
+    let hash = start;
+    for (let i = start; i < end; i++) {
+      hash = Math.imul(hash ^ bits[i]!, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    return hash >>> 0;
   },
 };

@@ -20,24 +20,28 @@ const MIN_ELEMENTS = 1 << 20;
 /**
  * Zeroed arrays in one shared memory, which threads can work on together; in WebAssembly's where they are large and it
  * can address them all.
+ * @param lengths elements of each
  * @throws {LingolensError} `out-of-memory`
  */
-export function sharedStretches(count: number, elements: number): Float32Array[] {
-  const bytes = Math.ceil((4 * elements) / ALIGNMENT) * ALIGNMENT;
-  const pages = Math.ceil((count * bytes) / PAGE);
+export function sharedStretches(lengths: readonly number[]): Float32Array[] {
+  const starts = [0];
+  for (const length of lengths)
+    starts.push(starts.at(-1)! + Math.ceil((4 * length) / ALIGNMENT) * ALIGNMENT);
+  const bytes = starts.pop()!;
+  const pages = Math.ceil(bytes / PAGE);
   try {
     let buffer: SharedArrayBuffer;
-    if (elements >= MIN_ELEMENTS && pages <= MAX_PAGES) {
+    if (Math.max(...lengths) >= MIN_ELEMENTS && pages <= MAX_PAGES) {
       const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
       buffer = memory.buffer as unknown as SharedArrayBuffer;
       memories.set(buffer, memory);
       askForLargePages(buffer);
-    } else buffer = new SharedArrayBuffer(count * bytes);
-    return Array.from({ length: count }, (_, i) => new Float32Array(buffer, i * bytes, elements));
+    } else buffer = new SharedArrayBuffer(bytes);
+    return lengths.map((length, i) => new Float32Array(buffer, starts[i], length));
   } catch (cause) {
     throw new LingolensError(
       "out-of-memory",
-      `No memory for ${count} × ${elements} numbers of a training run.`,
+      `No memory for ${lengths.join(" + ")} numbers of a training run.`,
       { cause },
     );
   }

@@ -1,0 +1,193 @@
+import { Turns } from "../../engine/turns.js";
+import { LingolensError } from "../../errors.js";
+import { type Collective, type Share, shareOf } from "./collective.js";
+import { loadOpenMpi, type OpenMpiLibrary } from "./open-mpi-library.js";
+
+/** Constants of Open MPI's mpi.h. */
+const THREAD_SERIALIZED = 2;
+const COMM_TYPE_SHARED = 0;
+const IN_PLACE = 1n;
+
+/**
+ * The most elements that are sent to, or received from, all ranks at once. Pieces keep what is received and added in
+ * the processor's caches: larger ones are a tenth slower to add up, and MPI's own sum of a whole array by more than half.
+ */
+const PIECE = 1 << 20;
+/** The most elements of a piece from all other ranks together: how much memory receiving takes. */
+const RECEIVED = 1 << 24;
+/** The most elements of a call whose pieces need no memory. */
+const CALL = 1 << 28;
+
+/**
+ * The processes that `mpirun`, or `srun --mpi=pmix`, has started together, through Open MPI. Calls run on a thread of
+ * libuv's pool, one at a time. An error of MPI's own ends all ranks with a message of its own, as is MPI's default.
+ */
+export class OpenMpi implements Collective {
+  readonly #turns = new Turns(1);
+  /** Pieces from the other ranks, kept: fresh memory would cost as much as what it receives. */
+  #received = new Float32Array(0);
+  #left = false;
+
+  private constructor(
+    private readonly mpi: OpenMpiLibrary,
+    readonly rank: number,
+    readonly size: number,
+    readonly ranksHere: number,
+  ) {
+    // However this process ends, the others would wait for it forever.
+    process.on("exit", (code) => {
+      if (!this.#left) mpi.functions.Abort(mpi.handles.world, code || 1);
+    });
+  }
+
+  /**
+   * Waits for the other processes to do the same.
+   * @throws {LingolensError} `mpi-unavailable`
+   */
+  static join(): OpenMpi {
+    const mpi = loadOpenMpi();
+    const { functions, handles } = mpi;
+    const number = (call: (into: Int32Array) => void): number => {
+      const into = new Int32Array(1);
+      call(into);
+      return into[0]!;
+    };
+    const threads = number((into) => functions.Init_thread(null, null, THREAD_SERIALIZED, into));
+    const rank = number((into) => functions.Comm_rank(handles.world, into));
+    const size = number((into) => functions.Comm_size(handles.world, into));
+    if (threads < THREAD_SERIALIZED || size === 1) {
+      functions.Finalize();
+      throw new LingolensError(
+        "mpi-unavailable",
+        size === 1
+          ? `${mpi.name} knows of no other process, though this is one of several that were started together. mpirun, or ` +
+              "Slurm's PMIx, is of another installation: name the libmpi that belongs to it in LINGOLENS_MPI."
+          : `${mpi.name} cannot be called from several threads; expected Open MPI built with support of threads.`,
+      );
+    }
+    const here = new BigUint64Array(1);
+    functions.Comm_split_type(handles.world, COMM_TYPE_SHARED, 0, handles.noInfo, here);
+    const ranksHere = number((into) => functions.Comm_size(here[0]!, into));
+    functions.Comm_free(here);
+    return new OpenMpi(mpi, rank, size, ranksHere);
+  }
+
+  async allReduce(values: Float32Array): Promise<void> {
+    const { float, sum, world } = this.mpi.handles;
+    for (const piece of piecesOf(values, PIECE))
+      await this.#call("Allreduce", IN_PLACE, piece, piece.length, float, sum, world);
+  }
+
+  async reduceScatter(values: Float32Array): Promise<void> {
+    const { float, sum, world } = this.mpi.handles;
+    const length = Math.min(PIECE, Math.floor(RECEIVED / this.size));
+    if (this.#received.length === 0) this.#received = new Float32Array(length * this.size);
+    const toRoom = Int32Array.from({ length: this.size }, (_, rank) => rank * length);
+    for (const pieces of this.#pieces(values.length, length)) {
+      const mine = values.subarray(pieces[this.rank]!.start, pieces[this.rank]!.end);
+      // What is this rank's own need not be sent.
+      const sent = countsOf(pieces).fill(0, this.rank, this.rank + 1);
+      const received = new Int32Array(this.size).fill(mine.length).fill(0, this.rank, this.rank + 1);
+      const from = startsOf(pieces);
+      await this.#call(
+        "Alltoallv",
+        values,
+        sent,
+        from,
+        float,
+        this.#received,
+        received,
+        toRoom,
+        float,
+        world,
+      );
+      for (let rank = 0; rank < this.size; rank++) {
+        if (rank === this.rank || mine.length === 0) continue;
+        const others = this.#received.subarray(rank * length, rank * length + mine.length);
+        await this.#call("Reduce_local", others, mine, mine.length, float, sum);
+      }
+    }
+  }
+
+  async allGather(values: Float32Array): Promise<void> {
+    const { float, world } = this.mpi.handles;
+    for (const pieces of this.#pieces(values.length, PIECE)) {
+      const [counts, starts] = [countsOf(pieces), startsOf(pieces)];
+      await this.#call("Allgatherv", IN_PLACE, 0, float, values, counts, starts, float, world);
+    }
+  }
+
+  async gather(values: Float32Array): Promise<void> {
+    const { float, world } = this.mpi.handles;
+    if (this.rank > 0) {
+      await this.#call("Gatherv", values, values.length, float, null, null, null, float, 0, world);
+      return;
+    }
+    const shares = this.#shares(values.length);
+    const [counts, starts] = [countsOf(shares), startsOf(shares)];
+    await this.#call("Gatherv", IN_PLACE, 0, float, values, counts, starts, float, 0, world);
+  }
+
+  async broadcast(values: Float32Array | Uint8Array): Promise<void> {
+    const { float, byte, world } = this.mpi.handles;
+    const type = values instanceof Float32Array ? float : byte;
+    for (const piece of piecesOf(values, CALL)) await this.#call("Bcast", piece, piece.length, type, 0, world);
+  }
+
+  async exchange(numbers: readonly number[]): Promise<readonly (readonly number[])[]> {
+    const { double, world } = this.mpi.handles;
+    const count = numbers.length;
+    const all = new Float64Array(count * this.size);
+    await this.#call("Allgather", Float64Array.from(numbers), count, double, all, count, double, world);
+    return Array.from({ length: this.size }, (_, rank) => [
+      ...all.subarray(rank * count, (rank + 1) * count),
+    ]);
+  }
+
+  async barrier(): Promise<void> {
+    await this.#call("Barrier", this.mpi.handles.world);
+  }
+
+  async close(): Promise<void> {
+    await this.barrier();
+    this.#left = true;
+    this.mpi.functions.Finalize();
+  }
+
+  #shares(count: number): Share[] {
+    return Array.from({ length: this.size }, (_, rank) => shareOf(count, { rank, size: this.size }));
+  }
+
+  /** Cuts the shares of all ranks in pieces of at most `length`: the first of each, the second of each, and so on. */
+  *#pieces(count: number, length: number): Generator<Share[]> {
+    const shares = this.#shares(count);
+    const longest = Math.ceil(count / this.size);
+    for (let at = 0; at < longest; at += length)
+      yield shares.map(({ start, end }) => ({
+        start: Math.min(start + at, end),
+        end: Math.min(start + at + length, end),
+      }));
+  }
+
+  #call(name: keyof OpenMpiLibrary["functions"], ...args: unknown[]): Promise<void> {
+    return this.#turns.take(
+      () =>
+        new Promise((resolve, reject) => {
+          this.mpi.functions[name].async(...args, (error: Error | null) => {
+            // koffi holds only the addresses of typed arrays: this use keeps them from being collected meanwhile.
+            void args;
+            if (error) reject(error);
+            else resolve();
+          });
+        }),
+    );
+  }
+}
+
+const countsOf = (shares: readonly Share[]) => Int32Array.from(shares, ({ start, end }) => end - start);
+const startsOf = (shares: readonly Share[]) => Int32Array.from(shares, ({ start }) => start);
+
+function* piecesOf<A extends Float32Array | Uint8Array>(values: A, length: number): Generator<A> {
+  for (let start = 0; start < values.length; start += length)
+    yield values.subarray(start, start + length) as A;
+}
