@@ -97,5 +97,8 @@ function mpirun(ranks, command) {
     encoding: "utf8",
     env: { ...process.env, ...settings },
   });
-  return printed.trim().split("\n").map((line) => JSON.parse(line));
+  return printed
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 }

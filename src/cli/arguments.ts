@@ -115,10 +115,13 @@ export async function openCaptioner(
   }
 }
 
-/** Aborts when the user interrupts; a second interrupt ends the process at once. */
-export function interruptSignal(): AbortSignal {
+/**
+ * Aborts when the user interrupts; a second interrupt ends the process at once.
+ * @param more signals that interrupt besides
+ */
+export function interruptSignal(more: readonly NodeJS.Signals[] = []): AbortSignal {
   const controller = new AbortController();
-  const signals = ["SIGINT", "SIGTERM"] as const;
+  const signals = ["SIGINT", "SIGTERM", ...more] as const;
   const interrupt = () => {
     for (const signal of signals) process.off(signal, interrupt);
     controller.abort();

@@ -1,10 +1,13 @@
 import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import { didYouMean } from "../nearest-name.js";
 import { formerNames, recipes } from "../recipes/index.js";
+import type { Ranks } from "../training/collective/collective.js";
+import { joinRanks } from "../training/collective/join-ranks.js";
 import { type Recipe, resolveRecipe } from "../training/recipe.js";
 import { startRun } from "../training/start-run.js";
 import type { TrainProgress } from "../training/train.js";
@@ -25,6 +28,7 @@ Examples:
   lingolens train fine-tune --set data.path=my-pictures --set 'languages=["en","it"]'
   lingolens train fine-tune --set model.path=original --set data.path=my-pictures --out runs/photos
   lingolens train runs/scenes/recipe.json --out runs/again
+  mpirun -n 4 --bind-to none lingolens train cc12m --out runs/cc12m
 
 --set takes the keys of a recipe (docs/training.md): steps, batchSize, learningRate, seed, checkpointEvery, …; keys
 within others are written with a dot. The same command goes on where a stopped run ended, bit for bit. In the run
@@ -62,48 +66,67 @@ async function trainByRecipe(
   checkDevice(device);
   const recipe = resolveRecipe(await findRecipe(name), set ?? []);
   const folder = out ?? join("runs", recipe.name);
+  const collective = joinRanks();
+  const leads = collective.rank === 0;
+  const rank = nameOf(collective);
   const engine = await createNativeEngine();
-  const show = progressDisplay(recipe);
-  const download = downloadBar();
+  const show = leads ? progressDisplay(recipe) : undefined;
+  const download = leads ? downloadBar() : undefined;
   let last: TrainProgress | undefined;
-  const signal = interruptSignal();
-  signal.addEventListener("abort", () =>
-    process.stderr.write(
-      "\nStopping: the step is finished and a checkpoint written. Interrupt again to leave now.\n",
-    ),
-  );
+  // mpirun hands SIGUSR2 on to its processes, and Slurm sends it before the time is up where it is asked to.
+  const signal = interruptSignal(["SIGUSR2"]);
+  signal.addEventListener("abort", () => {
+    if (leads)
+      process.stderr.write(
+        "\nStopping: the step is finished and a checkpoint written. Interrupt again to leave now.\n",
+      );
+  });
   try {
     await startRun(engine, {
       recipe,
       out: folder,
       resume,
+      collective,
       signal,
-      hub: { offline, onProgress: download.update },
+      hub: { offline, ...(download && { onProgress: download.update }) },
       ...(threads !== undefined && { threads }),
-      onStart: ({ step, parameters, trainable }) => {
-        download.stop();
+      onStart: ({ step, threads, parameters, trainable }) => {
+        if (!leads) return;
+        download?.stop();
         const from = step > 0 ? `going on from step ${step}` : "from the start";
         process.stderr.write(
           `Training ${recipe.name}, ${millions(parameters)} M parameters` +
-            `${trainable < parameters ? `, ${millions(trainable)} M of them trained` : ""}, ${from}, into ${folder}\n`,
+            `${trainable < parameters ? `, ${millions(trainable)} M of them trained` : ""}, ${from}, into ${folder}` +
+            `${collective.size > 1 ? `, ${collective.size} ranks with ${threads} threads each` : ""}\n`,
         );
-        show.start(step);
+        show?.start(step);
       },
-      onWarning: (message) => process.stderr.write(`Warning: ${message}\n`),
+      onWarning: (message) => process.stderr.write(`Warning: ${rank}${message}\n`),
       onProgress: (progress) => {
         last = progress;
-        show.update(progress);
+        show?.update(progress);
       },
     });
+  } catch (error) {
+    if (error instanceof LingolensError && rank !== "")
+      throw new LingolensError(error.code, `${rank}${error.message}`, { cause: error });
+    throw error;
   } finally {
-    download.stop();
-    show.stop();
+    download?.stop();
+    show?.stop();
     await engine.close();
   }
+  await collective.close();
+  if (!leads) return;
   const final = join(folder, "final");
   if (json)
     process.stdout.write(`${JSON.stringify({ step: recipe.steps, loss: last?.loss, model: final })}\n`);
   else process.stdout.write(`Done: the model is in ${final}\n`);
+}
+
+/** What begins a rank's messages, so that they can be told from the others'; nothing where there is but one. */
+function nameOf({ rank, size }: Ranks): string {
+  return size > 1 ? `Rank ${rank} of ${size}, on ${hostname()}: ` : "";
 }
 
 const millions = (count: number): string => (count / 1e6).toFixed(1);

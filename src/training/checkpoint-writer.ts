@@ -1,7 +1,7 @@
 import { LingolensError } from "../errors.js";
+import { type Snapshot, saveCheckpoint, type TrainingState, takeSnapshot } from "./checkpoint.js";
 import type { Collective } from "./collective/collective.js";
 import { oneProcess } from "./collective/one-process.js";
-import { type Snapshot, saveCheckpoint, type TrainingState, takeSnapshot } from "./checkpoint.js";
 import type { FlatTensors } from "./parameters.js";
 import type { SharedLoops } from "./shared-loops.js";
 

@@ -8,7 +8,13 @@ import { writeFolderAtomically } from "../weights/atomic-file.js";
 import { openSafetensors, readTensor, writeSafetensors } from "../weights/safetensors.js";
 import type { Collective, Ranks } from "./collective/collective.js";
 import { oneProcess } from "./collective/one-process.js";
-import { allocateFlat, type FlatTensors, fillShare, type Stretches, type TrainingMemory } from "./parameters.js";
+import {
+  allocateFlat,
+  type FlatTensors,
+  fillShare,
+  type Stretches,
+  type TrainingMemory,
+} from "./parameters.js";
 import { copyLoop, type SharedLoops } from "./shared-loops.js";
 
 /** How far a run is. With its parameters and moments this is all that it needs to go on as if it had never stopped: pictures and masks are functions of the step. */
@@ -57,9 +63,7 @@ export async function takeSnapshot(
     for (const { stretches } of moments) await gatherStretches(collective, stretches);
     return undefined;
   }
-  const shapes = new Map(
-    Object.entries(memory.gradients.tensors).map(([name, { shape }]) => [name, shape]),
-  );
+  const shapes = new Map(Object.entries(memory.gradients.tensors).map(([name, { shape }]) => [name, shape]));
   const copyOf = async (source: Stretches): Promise<FlatTensors> => {
     const copy = allocateFlat(shapes);
     // Rank 0's share is the first.

@@ -94,9 +94,10 @@ export async function datasetData(options: DatasetDataOptions): Promise<Training
   };
   return {
     validationCount: last.length,
-    async batch(step) {
+    async batch(step, { start, end } = { start: 0, end: batchSize }) {
       const batch = await order.batch(step);
-      return Promise.all(batch.entries.map((_, i) => read(batch, i, step * batchSize + i)));
+      const places = Array.from({ length: end - start }, (_, i) => start + i);
+      return Promise.all(places.map((i) => read(batch, i, step * batchSize + i)));
     },
     async validation(start, end) {
       const pictures = last.slice(start, end).map((entry) => {

@@ -32,10 +32,10 @@ export function scenesData(options: ScenesDataOptions): TrainingData {
 
   return {
     validationCount: options.evaluateCount,
-    batch: (step) =>
+    batch: (step, { start, end } = { start: 0, end: batchSize }) =>
       Promise.all(
-        Array.from({ length: batchSize }, (_, i) => {
-          const index = step * batchSize + i;
+        Array.from({ length: end - start }, (_, i) => {
+          const index = step * batchSize + start + i;
           return picture("train", index, objectsAt(step, index));
         }),
       ),

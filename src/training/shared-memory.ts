@@ -25,8 +25,7 @@ const MIN_ELEMENTS = 1 << 20;
  */
 export function sharedStretches(lengths: readonly number[]): Float32Array[] {
   const starts = [0];
-  for (const length of lengths)
-    starts.push(starts.at(-1)! + Math.ceil((4 * length) / ALIGNMENT) * ALIGNMENT);
+  for (const length of lengths) starts.push(starts.at(-1)! + Math.ceil((4 * length) / ALIGNMENT) * ALIGNMENT);
   const bytes = starts.pop()!;
   const pages = Math.ceil(bytes / PAGE);
   try {

@@ -25,6 +25,8 @@ import {
   type TrainingState,
   verifyCheckpoint,
 } from "./checkpoint.js";
+import { type Collective, fromRank0, threadsOfRank } from "./collective/collective.js";
+import { oneProcess } from "./collective/one-process.js";
 import type { TrainingData } from "./data.js";
 import { datasetCaptions, datasetData } from "./dataset-data.js";
 import { trainableShapes } from "./freeze.js";
@@ -44,7 +46,9 @@ export interface RunOptions {
    * has one; a path names the checkpoint to go on from. Default "auto".
    */
   readonly resume?: string;
-  /** Default: the processors that this process may use. */
+  /** The processes that train together, all with the same options. Default: this one alone. */
+  readonly collective?: Collective;
+  /** Default: the processors that this process may use, or its share of them where others of its ranks do. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
   /** How a model of the hub that the recipe names is fetched. */
@@ -58,6 +62,8 @@ export interface RunOptions {
 
 export interface RunStart {
   readonly step: number;
+  /** Of this process. */
+  readonly threads: number;
   /** Numbers of the model, and how many of them are not frozen. */
   readonly parameters: number;
   readonly trainable: number;
@@ -65,19 +71,32 @@ export interface RunStart {
 
 /** Trains by a recipe, from its start or from a checkpoint, into a run folder. */
 export async function startRun(engine: Engine, options: RunOptions): Promise<void> {
-  const { recipe, out, resume = "auto" } = options;
-  const checkpoint = await checkpointToResume(out, resume, options.onWarning);
-  if (checkpoint !== undefined && resume === "auto") await checkSameModel(out, recipe);
-  const start = await startingPoint(recipe, checkpoint, { ...options.hub, signal: options.signal });
+  const { recipe, out, resume = "auto", collective = oneProcess } = options;
+  checkShares(recipe, collective);
+  const checkpoint = await fromRank0(collective, async () => {
+    const found = await checkpointToResume(out, resume, options.onWarning);
+    if (found !== undefined && resume === "auto") await checkSameModel(out, recipe);
+    return found;
+  });
+  // What rank 0 fetches from the hub, the others on its machine find in the cache.
+  if (collective.rank > 0) await collective.barrier();
+  const start = await startingPoint(recipe, checkpoint, collective, {
+    ...options.hub,
+    signal: options.signal,
+  });
+  if (collective.rank === 0) await collective.barrier();
+  for (const { data } of Object.values(start.state.memory.parameters.tensors))
+    await collective.broadcast(data);
   const { config, state, tokenizerFiles, preprocessorConfig, generationConfig } = start;
   const data = await trainingData(recipe, start, options.onWarning);
+  const { threads = threadsOfRank(collective), signal, onProgress, onWarning } = options;
   options.onStart?.({
     step: state.progress.step,
+    threads,
     parameters: countElements(state.memory.parameters),
     trainable: countElements(state.memory.gradients),
   });
 
-  const { threads, signal, onProgress, onWarning } = options;
   try {
     await train({
       engine,
@@ -87,8 +106,10 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
       tokenizer: tokenizerOf(tokenizerFiles),
       preprocessor: start.preprocessor,
       generationConfig,
+      collective,
       state,
       out,
+      threads,
       writeModel: (folder, { tensors }) => {
         const parameters = new Map(Object.entries(tensors));
         return writeModelFiles(folder, {
@@ -99,7 +120,6 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
           generationConfig,
         });
       },
-      ...(threads !== undefined && { threads }),
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),
       ...(onWarning && { onWarning }),
@@ -107,6 +127,16 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
   } finally {
     await data.close();
   }
+}
+
+/** @throws {LingolensError} `config-invalid` where the ranks would have different shares of a batch */
+function checkShares({ batchSize, workers, gradientAccumulation }: Recipe, { size }: Collective): void {
+  if (batchSize % (size * workers * gradientAccumulation) === 0) return;
+  throw new LingolensError(
+    "config-invalid",
+    `Recipe: batchSize (${batchSize}) is not a multiple of ranks × workers × gradientAccumulation ` +
+      `(${size} × ${workers} × ${gradientAccumulation}). batchSize counts the pictures of all ranks together.`,
+  );
 }
 
 async function checkpointToResume(
@@ -158,6 +188,7 @@ async function checkSameModel(out: string, { model }: Recipe): Promise<void> {
 
 interface StartingPoint {
   readonly config: CaptionerConfig;
+  /** The parameters' values are rank 0's to know. */
   readonly state: TrainingState;
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   readonly preprocessor: PreprocessorConfig;
@@ -168,13 +199,14 @@ interface StartingPoint {
 async function startingPoint(
   recipe: Recipe,
   checkpoint: string | undefined,
+  collective: Collective,
   hub: HubOptions,
 ): Promise<StartingPoint> {
   if (checkpoint !== undefined || recipe.model.kind === "pretrained") {
     const path = checkpoint ?? (await modelFolder((recipe.model as { path: string }).path, hub));
-    return fromFolder(await openModelFolder(path, hub), recipe, checkpoint);
+    return fromFolder(await openModelFolder(path, hub), recipe, checkpoint, collective);
   }
-  return fromNothing(recipe, recipe.model, hub);
+  return fromNothing(recipe, recipe.model, collective, hub);
 }
 
 async function modelFolder(path: string, options: ResolveOptions): Promise<string> {
@@ -185,12 +217,16 @@ async function fromFolder(
   folder: ModelFolder,
   recipe: Recipe,
   checkpoint: string | undefined,
+  collective: Collective,
 ): Promise<StartingPoint> {
   const { config, preprocessorConfig = {}, generationConfig = {} } = folder;
-  const memory = trainingMemory(config, recipe);
-  // One by one: large models are in memory once.
-  for (const [name, weight] of folder.weights) fillTensor(memory.parameters, name, await weight.read());
-  const progress = checkpoint === undefined ? noProgress() : await loadTrainingState(checkpoint, memory);
+  const memory = trainingMemory(config, recipe, collective);
+  if (collective.rank === 0) {
+    // One by one: large models are in memory once.
+    for (const [name, weight] of folder.weights) fillTensor(memory.parameters, name, await weight.read());
+  }
+  const progress =
+    checkpoint === undefined ? noProgress() : await loadTrainingState(checkpoint, memory, collective);
   const files = [...folder.tokenizerFiles].map(async ([name, path]) => [name, await readFile(path)] as const);
   return {
     config,
@@ -213,6 +249,7 @@ function withLanguages(generationConfig: RawJson, { languages }: Recipe): RawJso
 async function fromNothing(
   recipe: Recipe,
   model: Extract<Recipe["model"], { kind: "new" }>,
+  collective: Collective,
   hub: HubOptions,
 ): Promise<StartingPoint> {
   const folder = await modelFolder(model.tokenizer, { ...hub, weights: false });
@@ -243,9 +280,11 @@ async function fromNothing(
     },
     ids: { bos: tokenizer.bosId, pad: tokenizer.padId, eos: tokenizer.eosId, decoderStart: tokenizer.eosId },
   };
-  const memory = trainingMemory(config, recipe);
-  for (const [name, values] of initializeParameters(config, parameterShapes(config), recipe.seed))
-    fillTensor(memory.parameters, name, values);
+  const memory = trainingMemory(config, recipe, collective);
+  if (collective.rank === 0) {
+    for (const [name, values] of initializeParameters(config, parameterShapes(config), recipe.seed))
+      fillTensor(memory.parameters, name, values);
+  }
   const preprocessorConfig = {
     image_processor_type: "CLIPImageProcessor",
     size: model.imageSize,
@@ -288,9 +327,9 @@ async function newTokenizer(
   };
 }
 
-function trainingMemory(config: CaptionerConfig, { freeze }: Recipe): TrainingMemory {
+function trainingMemory(config: CaptionerConfig, { freeze }: Recipe, collective: Collective): TrainingMemory {
   const shapes = parameterShapes(config);
-  return allocateTraining(shapes, trainableShapes(shapes, freeze));
+  return allocateTraining(shapes, trainableShapes(shapes, freeze), collective);
 }
 
 function countElements({ tensors }: FlatTensors): number {

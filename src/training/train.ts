@@ -1,5 +1,4 @@
 import { mkdir, rm } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
@@ -11,11 +10,14 @@ import type { RawJson } from "../weights/model-folder.js";
 import { adamWStep, globalNorm } from "./adamw.js";
 import type { TrainingState } from "./checkpoint.js";
 import { CheckpointWriter, inRunFolder } from "./checkpoint-writer.js";
+import { anyRank, type Collective, shareOf, sumOverRanks, threadsOfRank } from "./collective/collective.js";
+import { oneProcess } from "./collective/one-process.js";
+import { compareRanks } from "./compare-ranks.js";
 import type { TrainingData } from "./data.js";
 import { Evaluator } from "./evaluator.js";
 import { GradientProgram, type GradientTotal } from "./gradient-program.js";
 import { GradientSum } from "./gradient-sum.js";
-import type { FlatTensors } from "./parameters.js";
+import { type FlatTensors, shareOfMemory } from "./parameters.js";
 import { measureProductSpeed } from "./product-speed.js";
 import type { Recipe } from "./recipe.js";
 import { RunLog } from "./run-log.js";
@@ -32,13 +34,15 @@ export interface TrainOptions {
   readonly preprocessor: PreprocessorConfig;
   /** generation_config.json. */
   readonly generationConfig: RawJson;
-  /** Where training starts or goes on from; changed in place. */
+  /** The processes that train together. Default: this one alone. */
+  readonly collective?: Collective;
+  /** Where training starts or goes on from, with this rank's share of the moments; changed in place. */
   readonly state: TrainingState;
   /** The run folder. */
   readonly out: string;
   /** Writes the model folder's files: weights, config, tokenizer. */
   readonly writeModel: (folder: string, parameters: FlatTensors) => Promise<void>;
-  /** Default: the processors that this process may use. */
+  /** Default: the processors that this process may use, or its share of them where others of its ranks do. */
   readonly threads?: number;
   /** When aborted, the step at work is finished and a checkpoint written before the run ends with `cancelled`. */
   readonly signal?: AbortSignal;
@@ -67,17 +71,27 @@ export interface TrainProgress {
 
 /**
  * Trains to the recipe's last step, then writes `report.html` and `final/`.
- * @throws {LingolensError} `cancelled`, `training-diverged`, `output-unwritable`
+ *
+ * Of several ranks, each computes the gradient of its share of every batch's pictures, and updates its share of the
+ * parameters; all have all parameters after every step. Rank 0 evaluates and writes while the others wait. What ends the run
+ * on all ranks alike is thrown by rank 0; the others return.
+ * @throws {LingolensError} `cancelled`, `training-diverged`, `ranks-differ`, `output-unwritable`
  */
 export async function train(options: TrainOptions): Promise<void> {
   const { engine, config, recipe, data, state, out, writeModel, signal, onProgress } = options;
   const { progress, memory } = state;
-  const threads = options.threads ?? availableParallelism();
-  await inRunFolder(out, () => prepareFolder(out, recipe));
+  const collective = options.collective ?? oneProcess;
+  const leads = collective.rank === 0;
+  const end = (error: LingolensError): void => {
+    if (leads) throw error;
+  };
+  const threads = options.threads ?? threadsOfRank(collective);
+  if (leads) await inRunFolder(out, () => prepareFolder(out, recipe));
 
-  const log = await RunLog.open(out, progress.step);
+  const log = leads ? await RunLog.open(out, progress.step) : undefined;
   const loops = new SharedLoops(threads);
-  const partSize = recipe.batchSize / (recipe.workers * recipe.gradientAccumulation);
+  const own = shareOf(recipe.batchSize, collective);
+  const partSize = recipe.batchSize / (collective.size * recipe.workers * recipe.gradientAccumulation);
   const program = await GradientProgram.compile(engine, config, {
     ...recipe,
     maskId: options.tokenizer.maskId,
@@ -92,34 +106,42 @@ export async function train(options: TrainOptions): Promise<void> {
     threads,
   });
   const partTokens = Math.round((partSize * recipe.languages.length * recipe.maxLength) / 2);
-  const productSpeed = await measureProductSpeed(engine, config, partTokens, threads);
-  const gradients = new GradientSum(program, loops, memory, recipe, config);
-  const checkpoints = new CheckpointWriter({ out, loops, keep: recipe.keepCheckpoints, writeModel });
+  const ownSpeed = await measureProductSpeed(engine, config, partTokens, threads);
+  const [productSpeed] = (await sumOverRanks(collective, [ownSpeed])) as [number];
+  const gradients = new GradientSum(program, loops, memory, recipe, config, collective);
+  const keep = recipe.keepCheckpoints;
+  const checkpoints = new CheckpointWriter({ out, loops, collective, keep, writeModel });
   let saved = progress.step;
   let evaluationLoss: number | undefined;
   let window = newWindow();
 
   try {
-    const samplePictures = await evaluator.samplePictures();
-    await log.pictures(progress.step, samplePictures);
-    let pictures = await data.batch(progress.step);
+    const samplePictures = leads ? await evaluator.samplePictures() : [];
+    await log?.pictures(progress.step, samplePictures);
+    let pictures = await data.batch(progress.step, own);
     while (progress.step < recipe.steps) {
-      if (signal?.aborted) {
+      if (await anyRank(collective, signal?.aborted === true)) {
         if (progress.step > saved) await checkpoints.start(state);
         await checkpoints.finish();
-        throw stopped(progress.step);
+        return end(stopped(progress.step));
       }
       checkpoints.check();
-      const running = gradients.compute(pictures, progress.step);
+      const running = gradients.compute(pictures, progress.step, own.start);
       // The next pictures are made ready while the engine works on these.
-      const upcoming = progress.step + 1 < recipe.steps ? data.batch(progress.step + 1) : Promise.resolve([]);
+      const next = progress.step + 1;
+      const upcoming = next < recipe.steps ? data.batch(next, own) : Promise.resolve([]);
       upcoming.catch(() => {}); // Whatever fails is thrown where it is waited for.
       const total = await running;
-      const { norm, learningRate } = await update(options, loops, total);
+      const { norm, learningRate } = await update(options, loops, collective, total);
+      if (progress.skippedInARow >= recipe.maxSkippedSteps) return end(divergence(progress.step, recipe));
+      if (collective.size > 1 && progress.step % recipe.checkEvery === 0) {
+        const difference = await compareRanks(collective, loops, memory.parameters, progress.step);
+        if (difference) return end(difference);
+      }
 
       window.tokens += total.tokens;
       window.operations += total.operations;
-      window.pictures += pictures.length;
+      window.pictures += recipe.batchSize;
       pictures = await upcoming;
 
       const seconds = (performance.now() - window.since) / 1000;
@@ -129,30 +151,32 @@ export async function train(options: TrainOptions): Promise<void> {
         picturesPerSecond: window.pictures / seconds,
         productShare: window.operations / seconds / productSpeed,
       };
-      onProgress?.({
-        step: progress.step,
-        steps: recipe.steps,
-        loss: total.lossSum / total.tokens,
-        learningRate,
-        gradientNorm: norm,
-        ...speed,
-        secondsLeft: ((recipe.steps - progress.step) * recipe.batchSize) / speed.picturesPerSecond,
-        ...(evaluationLoss !== undefined && { evaluationLoss }),
-      });
+      if (leads)
+        onProgress?.({
+          step: progress.step,
+          steps: recipe.steps,
+          loss: total.lossSum / total.tokens,
+          learningRate,
+          gradientNorm: norm,
+          ...speed,
+          secondsLeft: ((recipe.steps - progress.step) * recipe.batchSize) / speed.picturesPerSecond,
+          ...(evaluationLoss !== undefined && { evaluationLoss }),
+        });
 
       if (done || progress.step % recipe.logEvery === 0) {
         const { lossSum, tokens, skipped } = progress.sinceLog;
         const loss = lossSum / tokens;
         const line = { loss, lr: learningRate, gradientNorm: norm, ...speed };
-        await log.step(progress.step, { ...line, ...(skipped > 0 && { skipped }) });
+        await log?.step(progress.step, { ...line, ...(skipped > 0 && { skipped }) });
         progress.sinceLog = { lossSum: 0, tokens: 0, skipped: 0 };
         window = newWindow();
       }
-      const evaluated = data.validationCount > 0 && (done || progress.step % recipe.evaluateEvery === 0);
+      const evaluated =
+        leads && data.validationCount > 0 && (done || progress.step % recipe.evaluateEvery === 0);
       if (evaluated) {
         const evaluation = await evaluator.run();
         evaluationLoss = evaluation.loss;
-        await log.evaluation(progress.step, evaluation);
+        await log?.evaluation(progress.step, evaluation);
         window.since = performance.now();
       }
       if (done || progress.step % recipe.checkpointEvery === 0) {
@@ -161,6 +185,7 @@ export async function train(options: TrainOptions): Promise<void> {
       }
     }
     await checkpoints.finish();
+    if (!leads) return;
     await inRunFolder(out, () => writeRunReport(out, recipe, samplePictures));
     const final = join(out, "final");
     await inRunFolder(out, async () => {
@@ -169,7 +194,7 @@ export async function train(options: TrainOptions): Promise<void> {
     });
   } finally {
     await checkpoints.settled();
-    await Promise.all([program.close(), evaluator.close(), loops.close(), log.close()]);
+    await Promise.all([program.close(), evaluator.close(), loops.close(), log?.close()]);
   }
 }
 
@@ -191,15 +216,18 @@ async function prepareFolder(out: string, recipe: Recipe): Promise<void> {
 async function update(
   { recipe, state: { progress, memory }, onWarning }: TrainOptions,
   loops: SharedLoops,
+  collective: Collective,
   { lossSum, tokens }: GradientTotal,
 ): Promise<{ norm: number; learningRate: number }> {
   const learningRate = learningRateAt(progress.step, recipe);
-  const norm = (await globalNorm(loops, memory.gradients)) / tokens;
+  const own = shareOfMemory(memory, collective);
+  const norm = (await globalNorm(loops, own.gradients, collective)) / tokens;
   const { sinceLog } = progress;
   if (Number.isFinite(lossSum) && Number.isFinite(norm)) {
     const clip = recipe.clipNorm > 0 && norm > recipe.clipNorm ? recipe.clipNorm / norm : 1;
     progress.optimizerStep += 1;
-    await adamWStep(loops, memory, progress.optimizerStep, recipe, learningRate, clip / tokens);
+    await adamWStep(loops, own, progress.optimizerStep, recipe, learningRate, clip / tokens);
+    for (const stretch of memory.parameters.stretches) await collective.allGather(stretch);
     progress.skippedInARow = 0;
     progress.sinceLog = {
       ...sinceLog,
@@ -210,8 +238,8 @@ async function update(
     progress.skippedInARow += 1;
     progress.sinceLog = { ...sinceLog, skipped: sinceLog.skipped + 1 };
     const what = Number.isFinite(lossSum) ? "gradient" : "loss";
-    onWarning?.(`Step ${progress.step + 1} is skipped, as its ${what} is not a finite number.`);
-    if (progress.skippedInARow >= recipe.maxSkippedSteps) throw divergence(progress.step + 1, recipe);
+    if (collective.rank === 0)
+      onWarning?.(`Step ${progress.step + 1} is skipped, as its ${what} is not a finite number.`);
   }
   progress.step += 1;
   return { norm, learningRate };

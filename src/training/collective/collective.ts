@@ -74,7 +74,5 @@ export async function fromRank0<T>(collective: Collective, make: () => Promise<T
 /** This rank's share of the processors of its machine, or fewer where it may not use as many. */
 export function threadsOfRank({ ranksHere }: Collective): number {
   const allowed = availableParallelism();
-  return ranksHere === 1
-    ? allowed
-    : Math.max(1, Math.min(allowed, Math.floor(cpus().length / ranksHere)));
+  return ranksHere === 1 ? allowed : Math.max(1, Math.min(allowed, Math.floor(cpus().length / ranksHere)));
 }

@@ -131,7 +131,8 @@ export class OpenMpi implements Collective {
   async broadcast(values: Float32Array | Uint8Array): Promise<void> {
     const { float, byte, world } = this.mpi.handles;
     const type = values instanceof Float32Array ? float : byte;
-    for (const piece of piecesOf(values, CALL)) await this.#call("Bcast", piece, piece.length, type, 0, world);
+    for (const piece of piecesOf(values, CALL))
+      await this.#call("Bcast", piece, piece.length, type, 0, world);
   }
 
   async exchange(numbers: readonly number[]): Promise<readonly (readonly number[])[]> {
