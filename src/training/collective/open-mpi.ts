@@ -9,15 +9,12 @@ const COMM_TYPE_SHARED = 0;
 const IN_PLACE = 1n;
 
 /**
- * The most elements that are sent to, or received from, all ranks at once. Pieces keep what is received and added in
- * the processor's caches: larger ones are a tenth slower to add up, and MPI's own sum of a whole array by more than half.
+ * The most elements of a call. Larger pieces do not stay in the processor's caches until they are added up: a whole model
+ * takes MPI two to three times as long at once (bench/allreduce.mjs). Smaller ones take more calls, of some 50 µs each.
  */
-const PIECE = 1 << 20;
-/** The most elements of a piece from all other ranks together: how much memory receiving takes. */
+const PIECE = 1 << 21;
+/** The most elements that come from all other ranks together: how much memory receiving takes. */
 const RECEIVED = 1 << 24;
-/** The most elements of a call whose pieces need no memory. */
-const CALL = 1 << 28;
-
 /**
  * The processes that `mpirun`, or `srun --mpi=pmix`, has started together, through Open MPI. Calls run on a thread of
  * libuv's pool, one at a time. An error of MPI's own ends all ranks with a message of its own, as is MPI's default.
@@ -74,7 +71,7 @@ export class OpenMpi implements Collective {
 
   async allReduce(values: Float32Array): Promise<void> {
     const { float, sum, world } = this.mpi.handles;
-    for (const piece of piecesOf(values, PIECE))
+    for (const piece of piecesOf(values))
       await this.#call("Allreduce", IN_PLACE, piece, piece.length, float, sum, world);
   }
 
@@ -131,8 +128,7 @@ export class OpenMpi implements Collective {
   async broadcast(values: Float32Array | Uint8Array): Promise<void> {
     const { float, byte, world } = this.mpi.handles;
     const type = values instanceof Float32Array ? float : byte;
-    for (const piece of piecesOf(values, CALL))
-      await this.#call("Bcast", piece, piece.length, type, 0, world);
+    for (const piece of piecesOf(values)) await this.#call("Bcast", piece, piece.length, type, 0, world);
   }
 
   async exchange(numbers: readonly number[]): Promise<readonly (readonly number[])[]> {
@@ -188,7 +184,6 @@ export class OpenMpi implements Collective {
 const countsOf = (shares: readonly Share[]) => Int32Array.from(shares, ({ start, end }) => end - start);
 const startsOf = (shares: readonly Share[]) => Int32Array.from(shares, ({ start }) => start);
 
-function* piecesOf<A extends Float32Array | Uint8Array>(values: A, length: number): Generator<A> {
-  for (let start = 0; start < values.length; start += length)
-    yield values.subarray(start, start + length) as A;
+function* piecesOf<A extends Float32Array | Uint8Array>(values: A): Generator<A> {
+  for (let start = 0; start < values.length; start += PIECE) yield values.subarray(start, start + PIECE) as A;
 }
