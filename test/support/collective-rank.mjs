@@ -55,6 +55,7 @@ const bytes = new Uint8Array([rank + 1, 2]);
 await collective.broadcast(bytes);
 
 // The event loop goes on while rank 0 keeps the others waiting.
+await collective.barrier();
 let ticks = 0;
 const ticking = setInterval(() => ticks++, 5);
 if (rank === 0) await new Promise((resolve) => setTimeout(resolve, 300));
