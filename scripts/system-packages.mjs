@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
 /** Debian's packages by the program that shows them to be there. */
-const PACKAGES = { "/usr/bin/chromium": "chromium" };
+const PACKAGES = { "/usr/bin/chromium": "chromium", "/usr/bin/mpirun": "openmpi-bin" };
 
 export function installSystemPackages() {
   const missing = Object.entries(PACKAGES).flatMap(([program, name]) => (existsSync(program) ? [] : [name]));

@@ -116,7 +116,6 @@ async function trainByRecipe(
     show?.stop();
     await engine.close();
   }
-  await collective.close();
   if (!leads) return;
   const final = join(folder, "final");
   if (json)

@@ -73,8 +73,8 @@ export interface TrainProgress {
  * Trains to the recipe's last step, then writes `report.html` and `final/`.
  *
  * Of several ranks, each computes the gradient of its share of every batch's pictures, and updates its share of the
- * parameters; all have all parameters after every step. Rank 0 evaluates and writes while the others wait. What ends the run
- * on all ranks alike is thrown by rank 0; the others return.
+ * parameters; all have all parameters after every step. Rank 0 evaluates and writes while the others wait. At the run's end
+ * all leave the collective; what ends it early on all ranks alike is thrown by rank 0, and the others return.
  * @throws {LingolensError} `cancelled`, `training-diverged`, `ranks-differ`, `output-unwritable`
  */
 export async function train(options: TrainOptions): Promise<void> {
@@ -82,7 +82,9 @@ export async function train(options: TrainOptions): Promise<void> {
   const { progress, memory } = state;
   const collective = options.collective ?? oneProcess;
   const leads = collective.rank === 0;
-  const end = (error: LingolensError): void => {
+  /** Ends the run on all ranks, which have come to the same. */
+  const end = async (error: LingolensError): Promise<void> => {
+    await collective.close();
     if (leads) throw error;
   };
   const threads = options.threads ?? threadsOfRank(collective);
@@ -123,7 +125,7 @@ export async function train(options: TrainOptions): Promise<void> {
       if (await anyRank(collective, signal?.aborted === true)) {
         if (progress.step > saved) await checkpoints.start(state);
         await checkpoints.finish();
-        return end(stopped(progress.step));
+        return await end(stopped(progress.step));
       }
       checkpoints.check();
       const running = gradients.compute(pictures, progress.step, own.start);
@@ -133,10 +135,11 @@ export async function train(options: TrainOptions): Promise<void> {
       upcoming.catch(() => {}); // Whatever fails is thrown where it is waited for.
       const total = await running;
       const { norm, learningRate } = await update(options, loops, collective, total);
-      if (progress.skippedInARow >= recipe.maxSkippedSteps) return end(divergence(progress.step, recipe));
+      if (progress.skippedInARow >= recipe.maxSkippedSteps)
+        return await end(divergence(progress.step, recipe));
       if (collective.size > 1 && progress.step % recipe.checkEvery === 0) {
         const difference = await compareRanks(collective, loops, memory.parameters, progress.step);
-        if (difference) return end(difference);
+        if (difference) return await end(difference);
       }
 
       window.tokens += total.tokens;
@@ -185,13 +188,15 @@ export async function train(options: TrainOptions): Promise<void> {
       }
     }
     await checkpoints.finish();
-    if (!leads) return;
-    await inRunFolder(out, () => writeRunReport(out, recipe, samplePictures));
-    const final = join(out, "final");
-    await inRunFolder(out, async () => {
-      await rm(final, { recursive: true, force: true });
-      await writeFolderAtomically(final, (folder) => writeModel(folder, memory.parameters));
-    });
+    if (leads) {
+      await inRunFolder(out, () => writeRunReport(out, recipe, samplePictures));
+      const final = join(out, "final");
+      await inRunFolder(out, async () => {
+        await rm(final, { recursive: true, force: true });
+        await writeFolderAtomically(final, (folder) => writeModel(folder, memory.parameters));
+      });
+    }
+    await collective.close();
   } finally {
     await checkpoints.settled();
     await Promise.all([program.close(), evaluator.close(), loops.close(), log?.close()]);

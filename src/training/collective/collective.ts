@@ -32,7 +32,7 @@ export interface Collective extends Ranks {
   exchange(numbers: readonly number[]): Promise<readonly (readonly number[])[]>;
   /** Waits for all others to come here. */
   barrier(): Promise<void>;
-  /** Leaves once all ranks want to. A process that ends without having done so takes all others with it. */
+  /** Leaves once all ranks want to. A process that ends without having done so ends all others. Idempotent. */
   close(): Promise<void>;
 }
 

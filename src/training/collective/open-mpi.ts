@@ -146,6 +146,7 @@ export class OpenMpi implements Collective {
   }
 
   async close(): Promise<void> {
+    if (this.#left) return;
     await this.barrier();
     this.#left = true;
     this.mpi.functions.Finalize();
