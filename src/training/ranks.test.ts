@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -250,7 +250,19 @@ describe.skipIf(!hasMpirun)("several ranks", () => {
     expect(await losses(out)).toEqual(await losses(together));
   });
 
-  it("that fail end all, by name", async () => {
+  it("end with the one that fails alone, by its name", async () => {
+    const out = newFolder();
+    const started = await start(2, out, { steps: 1_000_000, checkpointEvery: 200 });
+    while (started.child.exitCode === null && (await logged(out)).length === 0) await wait(5);
+    // Rank 0 finds that it cannot write, while rank 1 waits for it.
+    await rm(join(out, "checkpoints"), { recursive: true });
+    await writeFile(join(out, "checkpoints"), "");
+    const { code, stderr } = await started.finished;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/lingolens: Rank 0 of 2, on .*: .*run-\d+ cannot be written to/);
+  });
+
+  it("that are put wrongly end all, by name", async () => {
     const { code, stdout, stderr } = await (await start(2, newFolder(), { batchSize: 7 })).finished;
     expect(code).toBe(2);
     expect(stdout).toBe("");
