@@ -9,8 +9,8 @@ const COMM_TYPE_SHARED = 0;
 const IN_PLACE = 1n;
 
 /**
- * The most elements of a call. Larger pieces do not stay in the processor's caches until they are added up: a whole model
- * takes MPI two to three times as long at once (bench/allreduce.mjs). Smaller ones take more calls, of some 50 µs each.
+ * The most elements of a call. MPI takes fresh memory for larger pieces, and they do not stay in the processor's caches until
+ * they are added up (bench/allreduce.mjs). Smaller ones take more calls, of some 50 µs each.
  */
 const PIECE = 1 << 21;
 /** The most elements that come from all other ranks together: how much memory receiving takes. */
