@@ -4,7 +4,7 @@ import { gemm, input } from "../graph/index.js";
 import type { CaptionerConfig } from "../model/config.js";
 
 /** How long products are timed, in milliseconds. */
-const TIMED = 150;
+const TIMED = 400;
 
 /**
  * Multiplications and additions a second of the engine's matrix product by itself, on the decoder's widest layer: what a
