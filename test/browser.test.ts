@@ -13,6 +13,14 @@ const scenes = Array.from({ length: COUNT }, (_, index) =>
   renderScene(sceneAt({ split: "test", seed: 9, index })),
 );
 
+/** WebGPU computed by SwiftShader, on the processor: right but slow. */
+const SWIFTSHADER = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+];
+const ON_WEBGPU = 3;
+
 /** Runs in the page: loads the model and describes pictures that are given as base64 of their RGB samples. */
 async function describeInPage({
   pictures,
@@ -41,12 +49,17 @@ describe.skipIf(!hasChromium)("lingolens/browser in Chromium", () => {
     return { width, height, base64: Buffer.from(data).toString("base64") };
   });
 
+  async function openLibrary(own: Browser): Promise<Page> {
+    const opened = await own.newPage();
+    await opened.goto(server.url);
+    await opened.waitForFunction(() => "lingolens" in globalThis);
+    return opened;
+  }
+
   beforeAll(async () => {
     server = await serveRepository();
     browser = await launchChromium();
-    page = await browser.newPage();
-    await page.goto(server.url);
-    await page.waitForFunction(() => "lingolens" in globalThis);
+    page = await openLibrary(browser);
     const captioner = await loadCaptioner();
     expected = await captioner.caption(scenes, { lang: "all" });
     await captioner.close();
@@ -78,6 +91,25 @@ describe.skipIf(!hasChromium)("lingolens/browser in Chromium", () => {
     expect(isolated).toBe(true);
     expect(compare(results, expected)).toBeGreaterThanOrEqual(0.99);
   }, 120_000);
+
+  it(`gives Node's captions of ${ON_WEBGPU} scenes in four languages on WebGPU`, async ({ skip }) => {
+    const own = await launchChromium(SWIFTSHADER);
+    try {
+      const opened = await openLibrary(own);
+      const hasAdapter = await opened.evaluate(async () => {
+        const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+        return Boolean(await gpu?.requestAdapter());
+      });
+      skip(!hasAdapter, "This Chromium has no WebGPU adapter, not even SwiftShader's.");
+      const { results } = await opened.evaluate(describeInPage, {
+        pictures: given.slice(0, ON_WEBGPU),
+        device: "webgpu" as const,
+      });
+      expect(compare(results, expected.slice(0, ON_WEBGPU * 4))).toBeGreaterThan(0.9); // One tie may be among so few.
+    } finally {
+      await own.close();
+    }
+  }, 180_000);
 
   it("works without network once it has been loaded", async () => {
     const context = page.context();
