@@ -1,7 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { metric, serverSentEvents, type TestServer, testServer } from "../../test/support/test-server.js";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import {
+  metric,
+  serverSentEvents,
+  type TestServer,
+  testServer,
+  withStream,
+} from "../../test/support/test-server.js";
 import { temporaryFolder, writeTinyCaptioner } from "../../test/support/tiny-captioner.js";
 import type { Captioner } from "../captioner/captioner.js";
 import { loadCaptioner } from "../captioner/load-captioner.js";
@@ -348,6 +354,42 @@ describe("too much, too long, going away", () => {
         expect((await metric(own.url, DESCRIBED)) - described).toBeLessThanOrEqual(1);
       }
     expect((await post("/v1/captions", { images: [base64(0)], beams: 1 }, {}, own.url)).status).toBe(200);
+    await own.close();
+  });
+
+  it("stops a stream within a step of its client's leaving, and keeps nothing of it", async () => {
+    /** Parts of each stream: all that were made, and those made once it had been told to stop. */
+    const streams: { parts: number; late: number; finished: boolean }[] = [];
+    const watched = withStream(slow, async function* (image, options) {
+      const seen = { parts: 0, late: 0, finished: false };
+      streams.push(seen);
+      for await (const part of slow.stream(image, options)) {
+        seen.parts++;
+        if (options?.signal?.aborted) seen.late++;
+        yield part;
+      }
+      seen.finished = true;
+    });
+    const own = await testServer(watched);
+    const asked = { images: [base64(0)], ...long, lang: "en" };
+    const ROUNDS = 30;
+    for (let round = 0; round < ROUNDS; round++) {
+      const leaving = new AbortController();
+      const answer = await fetch(`${own.url}/v1/captions/stream`, {
+        method: "POST",
+        body: JSON.stringify(asked),
+        headers: { "content-type": "application/json" },
+        signal: leaving.signal,
+      });
+      await answer.body!.getReader().read();
+      leaving.abort();
+      await vi.waitFor(async () => expect(await metric(own.url, "lingolens_batches_running")).toBe(0));
+    }
+    expect(streams).toHaveLength(ROUNDS);
+    for (const { late, finished } of streams) expect([late <= 1, finished]).toEqual([true, false]);
+    expect(await metric(own.url, "lingolens_pictures_waiting")).toBe(0);
+    await vi.waitFor(async () => expect(await metric(own.url, "lingolens_requests_open")).toBe(1)); // This one.
+    expect(own.events.filter(({ event }) => event === "error")).toEqual([]);
     await own.close();
   });
 

@@ -10,7 +10,7 @@ import type { ServerSettings } from "../../src/server/settings.js";
 import { StaticFiles } from "../../src/server/static-files.js";
 import type { Translations } from "../../src/server/translations.js";
 import { bundledModelFolder } from "../../src/weights/bundled-model.js";
-import { type TestServer, testServer } from "./test-server.js";
+import { type TestServer, testServer, withStream } from "./test-server.js";
 
 const built = fileURLToPath(new URL("../../dist/web/", import.meta.url));
 
@@ -28,24 +28,12 @@ export async function pageServer(
 
 /** The same model, as if it were large: every step takes a while. */
 export function slowed(captioner: Captioner, milliseconds: number): Captioner {
-  const { config, languages, preprocessor } = captioner;
-  return {
-    config,
-    languages,
-    preprocessor,
-    caption: captioner.caption.bind(captioner) as Captioner["caption"],
-    captionEach: captioner.captionEach.bind(captioner),
-    logits: captioner.logits.bind(captioner),
-    score: captioner.score.bind(captioner),
-    decode: captioner.decode.bind(captioner),
-    close: captioner.close.bind(captioner),
-    async *stream(image, options) {
-      for await (const part of captioner.stream(image, options)) {
-        await new Promise((resolve) => setTimeout(resolve, milliseconds));
-        yield part;
-      }
-    },
-  };
+  return withStream(captioner, async function* (image, options) {
+    for await (const part of captioner.stream(image, options)) {
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      yield part;
+    }
+  });
 }
 
 export const SIZES = {

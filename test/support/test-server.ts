@@ -35,6 +35,23 @@ export async function testServer(
   return { ...server, events };
 }
 
+/** The same captioner with another way to tell captions as they grow. */
+export function withStream(captioner: Captioner, stream: Captioner["stream"]): Captioner {
+  const { config, languages, preprocessor } = captioner;
+  return {
+    config,
+    languages,
+    preprocessor,
+    caption: captioner.caption.bind(captioner) as Captioner["caption"],
+    captionEach: captioner.captionEach.bind(captioner),
+    logits: captioner.logits.bind(captioner),
+    score: captioner.score.bind(captioner),
+    decode: captioner.decode.bind(captioner),
+    close: captioner.close.bind(captioner),
+    stream,
+  };
+}
+
 /** A value of Prometheus' text; 0 where it was not counted yet. */
 export async function metric(url: string, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
