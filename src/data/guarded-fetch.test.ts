@@ -2,11 +2,16 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
+import type { Dispatcher } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LingolensError } from "../errors.js";
-import { FetchError, type FetchOptions, guardedFetch } from "./guarded-fetch.js";
+import { FetchAgent, FetchError, type FetchOptions, guardedFetch } from "./guarded-fetch.js";
 
 const PICTURE = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
+
+/** Where `/to-inside` leads, and how often somebody went there. */
+let inside = "";
+let reached = 0;
 
 const routes: Record<string, RequestListener> = {
   "/picture": (_, answer) => answer.setHeader("x-robots-tag", "noai").end(PICTURE),
@@ -18,6 +23,11 @@ const routes: Record<string, RequestListener> = {
   "/hop": (_, answer) => answer.writeHead(302, { location: "/picture" }).end("moved"),
   "/loop": (_, answer) => answer.writeHead(307, { location: "/loop" }).end(),
   "/to-file": (_, answer) => answer.writeHead(301, { location: "file:///etc/passwd" }).end(),
+  "/to-inside": (_, answer) => answer.writeHead(302, { location: `${inside}/inside` }).end(),
+  "/inside": (_, answer) => {
+    reached++;
+    answer.end(PICTURE);
+  },
   "/no-location": (_, answer) => answer.writeHead(302).end(),
   "/broken-off": (request, answer) => {
     answer.writeHead(200, { "content-length": "100000" }).write("begin");
@@ -153,6 +163,34 @@ describe("guardedFetch without allowPrivate", () => {
       const error = await failureOf(`${base.replace("127.0.0.1", host)}/picture`);
       expect(error.failure).toBe("address-refused");
       expect(error.code).toBe("address-refused");
+    },
+  );
+
+  /** Our server plays a site on the public Internet; every other host is asked as ever. */
+  class OurSiteIsPublic extends FetchAgent {
+    override dispatcher(allowPrivate: boolean): Dispatcher {
+      const open = super.dispatcher(true);
+      return super
+        .dispatcher(allowPrivate)
+        .compose(
+          (dispatch) => (options, handler) =>
+            `${options.origin}` === "http://site.example"
+              ? open.dispatch({ ...options, origin: base }, handler)
+              : dispatch(options, handler),
+        );
+    }
+  }
+
+  it.each(["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])(
+    "refuses a redirect of a public site to our own server spelt %s",
+    async (host) => {
+      const agent = new OurSiteIsPublic();
+      inside = base.replace("127.0.0.1", host);
+      const asked = reached;
+      expect((await guardedFetch("http://site.example/hop", { agent })).bytes).toHaveLength(PICTURE.length);
+      const error = await failureOf("http://site.example/to-inside", { agent });
+      expect([error.failure, reached]).toEqual(["address-refused", asked]);
+      await agent.close();
     },
   );
 
