@@ -127,6 +127,8 @@ describe("lingolens serve", () => {
       [["--api-key", "two words"], 2],
       [["--api-key-file", join(folder.path, "empty")], 2],
       [["--api-key-file", join(folder.path, "nothing")], 1],
+      [["--gloss", join(folder.path, "nothing")], 1],
+      [["--gloss", folder.path], 1],
     ] as const) {
       const result = await run(["serve", "--model", model, ...args]);
       expect([args, result.code]).toEqual([args, code]);

@@ -146,8 +146,9 @@ async function serve(flags: Flags): Promise<void> {
   const settings: ServerSettings = { ...DEFAULT_SETTINGS, ...rest, apiKeys };
   const signal = interruptSignal();
   const log = jsonLog();
+  const { checkModels, Translations } = await import("../server/translations.js");
+  if (gloss !== undefined) await checkModels(gloss);
   const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
-  const { Translations } = await import("../server/translations.js");
   const translations =
     gloss === undefined ? undefined : new Translations({ models: gloss, offline, threads, dtype }, log);
   try {

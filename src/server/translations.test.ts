@@ -7,7 +7,7 @@ import type { Captioner } from "../captioner/captioner.js";
 import { loadCaptioner } from "../captioner/load-captioner.js";
 import { translateTexts } from "../translation/translator.js";
 import { HttpError } from "./http-error.js";
-import { Translations } from "./translations.js";
+import { checkModels, Translations } from "./translations.js";
 
 const LANGUAGES = ["de", "fr", "es", "it", "nl"];
 const TEXTS = ["ein roter Ball", "zwei Hunde laufen über eine Wiese", "ein roter Ball"];
@@ -107,6 +107,19 @@ describe("POST /v1/translations", () => {
     expect(outcomes.filter((outcome) => outcome === "overloaded")).toHaveLength(16);
     expect((await ask({ lang: "de", texts: TEXTS })).status).toBe(200);
   });
+});
+
+it("takes folders of models and names of the hub for models, and nothing else", async () => {
+  for (const where of [
+    folder.path,
+    join(folder.path, "opus-mt-de-en"),
+    join(folder.path, "opus-mt-{from}-{to}"),
+    "Helsinki-NLP/opus-mt-{from}-{to}",
+    "Helsinki-NLP/opus-mt-mul-en@main",
+  ])
+    await checkModels(where);
+  for (const where of [join(folder.path, ".."), join(folder.path, "none"), "models", "./models"])
+    await expect(checkModels(where)).rejects.toMatchObject({ code: "file-not-found" });
 });
 
 describe("a server", () => {

@@ -1,8 +1,11 @@
+import { readdir } from "node:fs/promises";
 import { z } from "zod";
 import { Turns } from "../engine/turns.js";
 import { LingolensError } from "../errors.js";
 import { resolveLanguage } from "../text/languages.js";
+import { DEFAULT_MODELS } from "../translation/find-model.js";
 import { Translator, type TranslatorOptions } from "../translation/translator.js";
+import { parseReference } from "../weights/hub/reference.js";
 import { HttpError } from "./http-error.js";
 import type { Log } from "./log.js";
 
@@ -39,6 +42,25 @@ export function readTranslationRequest(contentType: string | undefined, body: Bu
       'Expected {"lang": "de", "texts": ["…"]}, with 1 to 64 texts of 1 to 1000 characters.',
     );
   }
+}
+
+/**
+ * Refuses what can hold no models, so that a server does not start with a wrong name; of the hub, only the name is read.
+ * @param where as of `findModel`
+ * @throws {LingolensError} `file-not-found`
+ */
+export async function checkModels(where: string): Promise<void> {
+  const named = where.replaceAll("{from}", "de").replaceAll("{to}", "en");
+  const inside = await readdir(where).catch(() => undefined);
+  const isThere = inside
+    ? inside.some((name) => name === "config.json" || /^opus-mt-.+-en$/.test(name))
+    : where !== named || parseReference(named) !== undefined;
+  if (isThere) return;
+  throw new LingolensError(
+    "file-not-found",
+    `--gloss ${where}: expected a folder with Marian models into English, such as opus-mt-de-en, or a name of the ` +
+      `Hugging Face hub, such as ${DEFAULT_MODELS}; ${inside ? "the folder has none" : "there is no such folder"}.`,
+  );
 }
 
 /** From captions in other languages to English, by Marian models that are loaded when they are first asked for. */
