@@ -267,6 +267,7 @@ describe("bodies", () => {
     for (const pieces of [
       [head("content-length: 1000000"), ...Array<Buffer>(20).fill(piece)],
       [head("transfer-encoding: chunked"), ...Array<string>(20).fill(chunk), "0\r\n\r\n"],
+      [head("transfer-encoding: chunked"), ...Array<string>(8).fill(chunk), "no chunk\r\n", piece],
     ])
       for (const pause of [0, 70])
         expect(await sendThenRead(pieces, pause)).toMatch(/^HTTP\/1\.1 413 [\s\S]*body-too-large/);

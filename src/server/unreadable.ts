@@ -21,7 +21,9 @@ export function answerUnreadable(server: Server): void {
   server.on("clientError", ({ code = "" }: NodeJS.ErrnoException, socket) => {
     const answer = answers.get(socket);
     const isBusy = answer?.headersSent && !answer.writableFinished;
-    if (!socket.writable || isBusy) socket.destroy();
+    if (isBusy) socket.destroy();
+    else if (!socket.writable)
+      closeGently(socket, socket); // It may be: then what is left of a body is no HTTP.
     else {
       const [name, message] = REASONS[code] ?? ["bad-request", "This is not valid HTTP."];
       refuse(socket, new HttpError(name, message));
