@@ -1,10 +1,12 @@
 // One training step of the original's size, to be run in a process of its own: bench/train.mjs does.
 //
-//     node bench/train-step.mjs [freeze patterns...]
+//     node bench/train-step.mjs [--dtype fp32|bf16] [--batch 8] [--length 32] [freeze patterns...]
 //
 // Prints as JSON the seconds of forward and backward, of the gradient's norm, and of AdamW, the median of three steps
 // after a first one; the process's largest memory; and the model's floating-point operations by product.
 
+import { parseArgs } from "node:util";
+import { createBf16Engine } from "../dist/engine/bf16/bf16-engine.js";
 import { createNativeEngine } from "../dist/engine/native.js";
 import { initialPieces } from "../dist/model/initialize.js";
 import { originalConfig as config } from "../dist/model/original.js";
@@ -14,16 +16,23 @@ import { makeBatch } from "../dist/training/batch.js";
 import { trainableShapes } from "../dist/training/freeze.js";
 import { GradientProgram } from "../dist/training/gradient-program.js";
 import { allocateTraining } from "../dist/training/parameters.js";
-import { SharedLoops } from "../dist/training/shared-loops.js";
+import { roundFrozen, roundParameters, SharedLoops } from "../dist/training/shared-loops.js";
 import { parameterShapes } from "../dist/weights/parameter-shapes.js";
 
-const [batchSize, length] = [8, 32];
-const freeze = process.argv.slice(2);
+const { values: settings, positionals: freeze } = parseArgs({
+  options: {
+    dtype: { type: "string", default: "fp32" },
+    batch: { type: "string", default: "8" },
+    length: { type: "string", default: "32" },
+  },
+  allowPositionals: true,
+});
+const [batchSize, length] = [Number(settings.batch), Number(settings.length)];
 const threads = 2;
 
 const shapes = parameterShapes(config);
 const trainable = trainableShapes(shapes, freeze);
-const memory = allocateTraining(shapes, trainable);
+const memory = allocateTraining(shapes, trainable, undefined, settings.dtype === "bf16");
 for (const [name, pieces] of initialPieces(config, shapes, 0)) {
   let done = 0;
   for (const piece of pieces()) {
@@ -39,7 +48,7 @@ const pictures = Array.from({ length: batchSize }, () => ({
 }));
 const batch = makeBatch(pictures, config, length);
 
-const engine = await createNativeEngine();
+const engine = await (settings.dtype === "bf16" ? createBf16Engine() : createNativeEngine());
 const program = await GradientProgram.compile(engine, config, {
   trainable: new Set(trainable.keys()),
   labelSmoothing: 0,
@@ -48,8 +57,11 @@ const program = await GradientProgram.compile(engine, config, {
   maskId: 0,
   maxTokens: batchSize * length,
   threads,
+  dtype: settings.dtype,
 });
 const loops = new SharedLoops(threads);
+roundFrozen(memory);
+await roundParameters(loops, memory.parameters);
 const options = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.01 };
 const times = [];
 for (let step = 0; step < 4; step++) {

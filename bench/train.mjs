@@ -4,13 +4,15 @@
 //
 // Prints the step's time against PyTorch's (peers/hf_train.py in the folder of fixtures, in the same run), in float32 and
 // in bf16 autocast, both with fused AdamW; the largest memory of both; how much of forward and backward's time the engine
-// would need for their matrix products alone; and the step's time with a frozen encoder, and with cross-attention and
-// projection trained alone. Without the two variables there is no peer. --only: full, encoder, cross, products, peer.
+// would need for their matrix products alone; the step's time with a frozen encoder, and with cross-attention and
+// projection trained alone; and the step and its products in bf16, where oneDNN and the processor have it. Without the two
+// variables there is no peer. --only: full, encoder, cross, products, bf16, bf16-products, peer.
 // It needs 12 GB of memory and takes some minutes.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { createBf16Engine } from "../dist/engine/bf16/bf16-engine.js";
 import { compileProgram } from "../dist/engine/compile.js";
 import { createNativeEngine } from "../dist/engine/native.js";
 import { gemm, input, matMul, turnedOver } from "../dist/graph/index.js";
@@ -24,6 +26,7 @@ const { LINGOLENS_SHARED: shared, LINGOLENS_PEER_PYTHON: python } = process.env;
 
 const VARIANTS = {
   full: [],
+  bf16: ["--dtype", "bf16"],
   encoder: ["model.encoder.*"],
   cross: ["*", "!model.visual_projection.*", "!*.encoder_attn.*"],
 };
@@ -42,12 +45,16 @@ function lines(command, args) {
 }
 
 const results = {};
-for (const [name, freeze] of Object.entries(VARIANTS).filter(([name]) => wanted(name))) {
+const bf16Engine = await createBf16Engine().catch(({ message }) => console.error(message));
+if (!bf16Engine) delete VARIANTS.bf16;
+for (const [name, args] of Object.entries(VARIANTS).filter(([name]) => wanted(name))) {
   const script = fileURLToPath(new URL("train-step.mjs", import.meta.url));
-  const [step] = lines(process.execPath, [script, ...freeze]);
+  const [step] = lines(process.execPath, [script, ...args]);
   results[name] = { ...step, total: step.gradient + step.norm + step.update };
 }
-if (wanted("products")) results.products = await timeProducts();
+if (wanted("products")) results.products = await timeProducts(await createNativeEngine(), "fp32");
+if (bf16Engine && wanted("bf16-products")) results.bf16Products = await timeProducts(bf16Engine, "bf16");
+await bf16Engine?.close();
 if (wanted("peer") && shared && python)
   for (const { dtype, forward_s, backward_s, update_s, peak_gb } of lines(python, [
     join(shared, "peers", "hf_train.py"),
@@ -63,7 +70,7 @@ if (values.json) console.log(JSON.stringify(results));
 else report(results);
 
 /** Seconds that the products of forward and backward take by themselves. */
-async function timeProducts() {
+async function timeProducts(engine, dtype) {
   const { vision, decoder } = originalConfig;
   const [positions, tokens] = [8 * 50, 8 * 32];
   const block = 8192;
@@ -79,7 +86,6 @@ async function timeProducts() {
     [tokens, decoder.ffnDim, decoder.hiddenSize, decoder.layers],
     [tokens, decoder.hiddenSize, block, decoder.vocabularySize / block],
   ];
-  const engine = await createNativeEngine();
   const matrix = (name, shape) => input(name, "float32", shape);
   let [seconds, operations] = [0, 0];
   for (const [rows, inputs, outputs, count] of layers) {
@@ -93,7 +99,7 @@ async function timeProducts() {
       matMul(dy, w),
       matMul(turnedOver(dy), x),
     ]) {
-      seconds += (count * (await medianTime(engine, product, { rows, inputs, outputs }))) / 1000;
+      seconds += (count * (await medianTime(engine, product, { rows, inputs, outputs }, dtype))) / 1000;
       operations += 2 * count * rows * inputs * outputs;
     }
   }
@@ -101,14 +107,15 @@ async function timeProducts() {
   return { seconds, gigaflops: operations / seconds / 1e9 };
 }
 
-async function medianTime(engine, product, { rows, inputs, outputs }) {
+async function medianTime(engine, product, { rows, inputs, outputs }, dtype) {
   const filled = (shape) => ({
     dtype: "float32",
     shape,
     data: Float32Array.from({ length: shape[0] * shape[1] }, () => Math.random() - 0.5),
+    ...(dtype === "bf16" && { rounded: new Uint16Array(shape[0] * shape[1]).fill(0x3f00) }),
   });
   const feeds = { x: filled([rows, inputs]), w: filled([outputs, inputs]), dy: filled([rows, outputs]) };
-  const program = await compileProgram(engine, { outputs: { product } }, { threads: 2 });
+  const program = await compileProgram(engine, { outputs: { product } }, { threads: 2, dtype });
   const into = { product: (await program.run(feeds)).product.data };
   const times = [];
   for (let i = 0; i < 9; i++) {
@@ -120,7 +127,7 @@ async function medianTime(engine, product, { rows, inputs, outputs }) {
   return times.sort((a, b) => a - b)[4];
 }
 
-function report({ full, encoder, cross, products, float32, bfloat16 }) {
+function report({ full, bf16, encoder, cross, products, bf16Products, float32, bfloat16 }) {
   const row = (name, { gradient, norm, update, total, peakGigabytes }) =>
     console.log(
       `${name.padEnd(28)} ${total.toFixed(2)} s: forward and backward ${gradient.toFixed(2)}, ` +
@@ -129,6 +136,7 @@ function report({ full, encoder, cross, products, float32, bfloat16 }) {
     );
   const rows = {
     full,
+    "in bf16": bf16,
     "frozen encoder": encoder,
     "cross-attention, projection": cross,
     "PyTorch float32": float32,
@@ -144,6 +152,17 @@ function report({ full, encoder, cross, products, float32, bfloat16 }) {
     bar("step / PyTorch float32", full.total / float32.total, "at most 0.90");
     bar("step / PyTorch bf16", full.total / bfloat16.total, "at most 1.45");
     bar("largest memory / PyTorch", full.peakGigabytes / float32.peakGigabytes, "at most 1");
+  }
+  if (bf16 && bf16Products) {
+    console.log(
+      `products alone in bf16: ${bf16Products.seconds.toFixed(2)} s, ${bf16Products.gigaflops.toFixed(0)} GFLOP/s`,
+    );
+    bar("share of their speed in bf16", bf16Products.seconds / bf16.gradient, "at least 0.5");
+  }
+  if (bf16 && bfloat16) {
+    bar("step in bf16 / PyTorch bf16", bf16.total / bfloat16.total, "at most 0.75");
+    bar("step in bf16 / PyTorch float32", bf16.total / float32.total, "at most 0.45");
+    bar("largest memory in bf16 / PyTorch", bf16.peakGigabytes / bfloat16.peakGigabytes, "at most 1");
   }
   if (full && encoder)
     bar("step with frozen encoder / full step", encoder.total / full.total, "at most 0.85");

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import { createBf16Engine } from "../engine/bf16/bf16-engine.js";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import { didYouMean } from "../nearest-name.js";
@@ -27,6 +28,7 @@ Examples:
   lingolens train scenes --set steps=100 --set batchSize=16
   lingolens train fine-tune --set data.path=my-pictures --set 'languages=["en","it"]'
   lingolens train fine-tune --set model.path=original --set data.path=my-pictures --out runs/photos
+  lingolens train cc12m --dtype bf16
   lingolens train runs/scenes/recipe.json --out runs/again
   mpirun -n 4 --bind-to none lingolens train cc12m --out runs/cc12m
 
@@ -38,6 +40,7 @@ interface Flags {
   readonly set?: readonly string[];
   readonly resume: string;
   readonly out?: string;
+  readonly dtype?: "fp32" | "bf16";
   readonly offline?: boolean;
   readonly threads?: number;
   readonly device: string;
@@ -51,6 +54,12 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "change a value of the recipe; may be repeated", collect)
     .option("--resume <from>", "auto, never, or the path of a checkpoint", "auto")
     .option("--out <folder>", "run folder (default: runs/<recipe>)")
+    .addOption(
+      new Option("--dtype <type>", "how matrices are multiplied (the recipe's dtype)").choices([
+        "fp32",
+        "bf16",
+      ]),
+    )
     .addOption(offlineOption())
     .addOption(threadsOption())
     .addOption(deviceOption())
@@ -61,15 +70,15 @@ export function trainCommand(): Command {
 
 async function trainByRecipe(
   name: string,
-  { set, resume, out, offline, threads, device, json }: Flags,
+  { set = [], resume, out, dtype, offline, threads, device, json }: Flags,
 ): Promise<void> {
   checkDevice(device);
-  const recipe = resolveRecipe(await findRecipe(name), set ?? []);
+  const recipe = resolveRecipe(await findRecipe(name), dtype ? [...set, `dtype=${dtype}`] : set);
   const folder = out ?? join("runs", recipe.name);
   const collective = joinRanks();
   const leads = collective.rank === 0;
   const rank = nameOf(collective);
-  const engine = await createNativeEngine();
+  const engine = await (recipe.dtype === "bf16" ? createBf16Engine() : createNativeEngine());
   const show = leads ? progressDisplay(recipe) : undefined;
   const download = leads ? downloadBar() : undefined;
   let last: TrainProgress | undefined;

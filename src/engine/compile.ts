@@ -1,7 +1,7 @@
 import { LingolensError } from "../errors.js";
 import { type EncodeOptions, encodeProgram, type Program, programInputs } from "../graph/onnx.js";
 import { type Dimension, evaluateDimension, formatShape, type Shape } from "../graph/shape.js";
-import type { CompileOptions, DType, Engine, HostTensor, TensorData } from "./engine.js";
+import type { CompileOptions, DType, Engine, Executable, HostTensor, TensorData } from "./engine.js";
 
 /** Feeds and results of a run, by name. */
 export type HostTensors = Readonly<Record<string, HostTensor>>;
@@ -22,7 +22,10 @@ export async function compileProgram(
   program: Program,
   options: CompileOptions & EncodeOptions = {},
 ): Promise<CompiledProgram> {
-  const executable = await engine.compile(encodeProgram(program, options), options);
+  const executable =
+    options.dtype === "bf16"
+      ? await compileBf16(engine, program, options)
+      : await engine.compile(encodeProgram(program, options), options);
   const shapes = [...programInputs(program)].map(([name, { shape }]) => ({ name, shape }));
   const outputs = Object.entries(program.outputs);
 
@@ -44,6 +47,18 @@ export async function compileProgram(
     },
     close: () => executable.close(),
   };
+}
+
+function compileBf16(
+  engine: Engine,
+  program: Program,
+  options: CompileOptions & EncodeOptions,
+): Promise<Executable> {
+  if (!engine.compileGraph)
+    throw new LingolensError("option-unsupported", `${engine.description} has no products in bf16.`);
+  if (options.weights)
+    throw new LingolensError("option-unsupported", "Weights in files cannot be multiplied in bf16.");
+  return engine.compileGraph(program, options);
 }
 
 /** Sizes of the named dimensions, read off what is fed; the inputs must agree on them. */

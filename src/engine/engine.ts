@@ -2,6 +2,8 @@
  * The one interface behind which programs run. Node's engine is `native.ts`; a browser's fits beside it.
  */
 
+import type { Program } from "../graph/onnx.js";
+
 /** Element types that cross the engine's boundary. `bool` travels as one byte an element. */
 export type DType = "float32" | "float16" | "bfloat16" | "int64" | "int32" | "int8" | "uint8" | "bool";
 
@@ -13,6 +15,11 @@ export interface HostTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: TensorData;
+  /**
+   * The same numbers rounded to bfloat16, where whoever keeps the tensor keeps them, too: an engine that multiplies in
+   * bfloat16 then need not round them itself at every run.
+   */
+  readonly rounded?: Uint16Array;
 }
 
 /** A program encoded for ONNX Runtime. */
@@ -33,6 +40,11 @@ export interface CompileOptions {
   readonly threads?: number;
   /** Rearrange constant weights for speed at the price of a copy of each in memory. Default true. */
   readonly prepack?: boolean;
+  /**
+   * How products of two matrices are computed: "bf16" rounds what is multiplied and adds up in float32, for engines with
+   * `compileGraph`. Default "fp32".
+   */
+  readonly dtype?: "fp32" | "bf16";
 }
 
 /** A compiled program. */
@@ -57,6 +69,8 @@ export interface Engine {
   /** For messages and benchmarks, such as "ONNX Runtime 1.30.0, CPU". */
   readonly description: string;
   compile(program: EncodedProgram, options?: CompileOptions): Promise<Executable>;
+  /** Compiles a program before it is encoded, for its products to be computed in bf16. Absent where the engine cannot. */
+  compileGraph?(program: Program, options?: CompileOptions): Promise<Executable>;
   /** Closes every program that is still open, then the runtime. Idempotent. */
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { OnnxRuntimeApi, type Pointer } from "./onnxruntime-api.js";
 import { type LibraryOptions, onnxRuntimeLibrary } from "./onnxruntime-library.js";
 
 /** What the engines of one process share. It stays for the life of the process. */
-interface Runtime {
+export interface Runtime {
   readonly api: OnnxRuntimeApi;
   readonly env: Pointer;
   readonly cpu: Pointer;
@@ -20,31 +20,52 @@ async function loadRuntime(options: LibraryOptions): Promise<Runtime> {
 }
 
 /**
+ * The first call of a process finds the library, and fetches it once where it is not there yet.
+ * @throws {LingolensError} `engine-unavailable` where the library cannot be found, fetched or loaded
+ */
+export function nativeRuntime(options: LibraryOptions = {}): Promise<Runtime> {
+  runtime ??= loadRuntime(options).catch((error) => {
+    // A failure is not kept: the library may be there at the next try.
+    runtime = undefined;
+    throw error;
+  });
+  return runtime;
+}
+
+/**
+ * A session for a program, to be released by whoever asks for it.
+ * @param config further session options
+ */
+export async function createSession(
+  { api, env }: Runtime,
+  program: EncodedProgram,
+  options: CompileOptions,
+  config: Readonly<Record<string, string>> = {},
+): Promise<Pointer> {
+  const settings = api.createSessionOptions(threadsOf(options), {
+    ...sessionConfig(program, options),
+    ...config,
+  });
+  try {
+    return await api.createSession(env, program.bytes, settings);
+  } finally {
+    api.releaseSessionOptions(settings);
+  }
+}
+
+/**
  * ONNX Runtime on this machine's processors, called through its C API. The first engine of a process finds the
  * library, and fetches it once where it is not there yet.
  * @throws {LingolensError} `engine-unavailable` where the library cannot be found, fetched or loaded
  */
 export async function createNativeEngine(options: LibraryOptions = {}): Promise<Engine> {
-  runtime ??= loadRuntime(options);
-  // A failure is not kept: the library may be there at the next try.
-  const { api, env, cpu } = await runtime.catch((error) => {
-    runtime = undefined;
-    throw error;
-  });
+  const shared = await nativeRuntime(options);
+  const { api, cpu } = shared;
   const open = new Set<Promise<NativeExecutable>>();
   let closed = false;
 
   async function compile(program: EncodedProgram, compileOptions: CompileOptions): Promise<NativeExecutable> {
-    const settings = api.createSessionOptions(
-      threadsOf(compileOptions),
-      sessionConfig(program, compileOptions),
-    );
-    try {
-      const session = await api.createSession(env, program.bytes, settings);
-      return NativeExecutable.of(api, cpu, session);
-    } finally {
-      api.releaseSessionOptions(settings);
-    }
+    return NativeExecutable.of(api, cpu, await createSession(shared, program, compileOptions));
   }
 
   return {

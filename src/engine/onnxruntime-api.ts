@@ -49,6 +49,7 @@ const FUNCTIONS = {
   ReleaseTypeInfo: [98, "void", ["void*"]],
   ReleaseSessionOptions: [100, "void", ["void*"]],
   AddSessionConfigEntry: [130, STATUS, ["void*", "str", "str"]],
+  CreateAndRegisterAllocator: [144, STATUS, ["void*", "void*", "void*"]],
 } as const satisfies Record<string, readonly [number, string, readonly string[]]>;
 
 /** A C function that koffi calls, at once or (`async`) on a thread of libuv's pool. */
@@ -59,6 +60,7 @@ type Functions = Readonly<Record<keyof typeof FUNCTIONS, CFunction>>;
 const LOG_FATAL = 4;
 /** OrtAllocatorType and OrtMemType of memory that the caller holds. */
 const DEVICE_ALLOCATOR = 0;
+const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
 
 /** An input or output as the model declares it. A dimension is -1 and its name in `names`, or a size and "". */
@@ -82,6 +84,8 @@ export class OnnxRuntimeApi {
     readonly library: NativeLibrary,
     private readonly functions: Functions,
     private readonly turns: Turns,
+    /** The address of `Run`, for a thread that makes calls of its own. */
+    readonly runAddress: Pointer,
   ) {}
 
   /** @throws {LingolensError} `engine-unavailable` for a file that is not ONNX Runtime 1.22 or newer */
@@ -121,7 +125,13 @@ export class OnnxRuntimeApi {
         koffi.decode(pointers[place], koffi.proto(result, [...parameters])),
       ]),
     ) as Functions;
-    return new OnnxRuntimeApi(version, library, functions, new Turns(callsAtOnce()));
+    return new OnnxRuntimeApi(
+      version,
+      library,
+      functions,
+      new Turns(callsAtOnce()),
+      pointers[FUNCTIONS.Run[0]]!,
+    );
   }
 
   /** The environment of this process; the library itself keeps no more than one. */
@@ -134,6 +144,16 @@ export class OnnxRuntimeApi {
 
   createCpuMemoryInfo(): Pointer {
     return this.#make("CreateCpuMemoryInfo", DEVICE_ALLOCATOR, DEFAULT_MEMORY);
+  }
+
+  /**
+   * Memory to work in for all sessions of an environment that are created with `session.use_env_allocators`; others have
+   * some of their own each.
+   */
+  registerArena(env: Pointer): void {
+    const arena = this.#make("CreateCpuMemoryInfo", ARENA_ALLOCATOR, DEFAULT_MEMORY);
+    const defaultSettings = null;
+    this.#call("CreateAndRegisterAllocator", env, arena, defaultSettings);
   }
 
   /** @param config session options by the names of onnxruntime_session_options_config_keys.h */
@@ -248,7 +268,7 @@ export class OnnxRuntimeApi {
   }
 
   #call(name: keyof Functions, ...args: unknown[]): void {
-    this.#check(this.functions[name](...args));
+    this.check(this.functions[name](...args));
   }
 
   /** Calls a function whose last parameter takes what it makes. */
@@ -270,10 +290,11 @@ export class OnnxRuntimeApi {
           });
         }),
     );
-    this.#check(status);
+    this.check(status);
   }
 
-  #check(status: Pointer | null): void {
+  /** Throws what a status says, if it is not success. */
+  check(status: Pointer | null): void {
     if (!status) return;
     const message: string = this.functions.GetErrorMessage(status);
     this.functions.ReleaseStatus(status);

@@ -21,6 +21,11 @@ const MEMORY: Readonly<Record<DType, { array: string; bytes: number }>> = {
   bool: { array: "Uint8Array", bytes: 1 },
 };
 
+/** Of an element of each type. */
+export const BYTES = Object.fromEntries(
+  Object.entries(MEMORY).map(([dtype, { bytes }]) => [dtype, bytes]),
+) as Readonly<Record<DType, number>>;
+
 export const DTYPES = Object.keys(MEMORY) as DType[];
 
 /**
@@ -82,9 +87,11 @@ function matchType(
   );
 }
 
-function matchMemory(side: string, name: string, { dtype, shape, data }: HostTensor): void {
+function matchMemory(side: string, name: string, { dtype, shape, data, rounded }: HostTensor): void {
   const { array, bytes } = MEMORY[dtype];
   const count = shape.reduce((product, size) => product * size, 1);
+  if (rounded && rounded.length !== data.length)
+    throw mismatch(`${side} "${name}": ${data.length} numbers, but ${rounded.length} of them rounded.`);
   const sizesAreSizes = shape.every((size) => Number.isSafeInteger(size) && size >= 0);
   if (sizesAreSizes && data[Symbol.toStringTag] === array && data.byteLength === count * bytes) return;
   throw mismatch(

@@ -39,6 +39,8 @@ export interface EncodeOptions {
   readonly weights?: ReadonlyMap<string, WeightLocation>;
   /** Where the weights' files are; see `EncodedProgram`. */
   readonly externalData?: EncodedProgram["externalData"];
+  /** Inputs that nothing reads, fed for the sizes of their named dimensions. Default: none. */
+  readonly sizes?: readonly Tensor[];
 }
 
 interface Named {
@@ -69,6 +71,11 @@ export function encodeProgram(program: Program, options: EncodeOptions = {}): En
   const inputNames: string[] = [];
   const leafNames = new Set<string>();
 
+  for (const { node, dtype, shape } of options.sizes ?? []) {
+    const { name } = node.attributes as Named;
+    graph.input(name, dtype, shape);
+    inputNames.push(name);
+  }
   for (const node of order) {
     const type = node.outputs[0]!;
     if (node.op === constantOp) {

@@ -15,7 +15,8 @@ export interface AdamWOptions {
 
 /**
  * One step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), in place over all parameters at once, or over a rank's
- * share of them, in one pass over memory: p ← p − lr·(m̂ / (√v̂ + ε) + decay·p).
+ * share of them, in one pass over memory: p ← p − lr·(m̂ / (√v̂ + ε) + decay·p). Copies of the parameters in bf16 are written
+ * in the same pass.
  * @param step 1 for the first
  * @param scale what the gradients are multiplied by first: one over the tokens summed, and the clipping factor
  */
@@ -69,6 +70,7 @@ export const adamWLoop: Loop = {
     return 0;
   },
   wasm: "adamW",
+  rounds: true,
 };
 
 /** √Σ g² over the shares of all ranks, in double precision; not finite where a gradient is not. */

@@ -1,5 +1,5 @@
 import { type CompiledProgram, compileProgram } from "../engine/compile.js";
-import type { Engine, HostTensor, TensorData } from "../engine/engine.js";
+import type { CompileOptions, Engine, HostTensor, TensorData } from "../engine/engine.js";
 import { type Dimension, evaluateDimension, productOperations } from "../graph/index.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { EMBEDDING, HEAD_BIAS } from "../model/mbart-decoder.js";
@@ -19,6 +19,8 @@ export interface GradientProgramOptions {
   /** The most labels that a batch has: decides whether scores are kept or computed twice. */
   readonly maxTokens: number;
   readonly threads?: number;
+  /** See `CompileOptions`. Default "fp32". */
+  readonly dtype?: CompileOptions["dtype"];
 }
 
 export interface GradientTotal {
@@ -54,12 +56,15 @@ export class GradientProgram {
     config: CaptionerConfig,
     options: GradientProgramOptions,
   ): Promise<GradientProgram> {
-    const { trainable, labelSmoothing, maxTokens, threads } = options;
+    const { trainable, labelSmoothing, maxTokens, threads, dtype } = options;
     const dropout = new Dropout(options.dropout);
     const inputDropout = new InputDropout(options.inputDropout, options.maskId);
     const recompute = 4 * maxTokens * config.decoder.vocabularySize > KEPT_SCORES;
     const outputs = trainProgram(config, trainable, { labelSmoothing, recompute, dropout: dropout.apply });
-    const program = await compileProgram(engine, outputs.program, threads === undefined ? {} : { threads });
+    const program = await compileProgram(engine, outputs.program, {
+      ...(threads !== undefined && { threads }),
+      ...(dtype && { dtype }),
+    });
     const operations = productOperations(outputs.program);
     return new GradientProgram(
       program,
@@ -157,13 +162,24 @@ export function lossFeeds(
 }
 
 /** The blocks of the embedding, or of its gradient, as tensors over its own memory. */
-function blockTensors(config: CaptionerConfig, { shape, data }: HostTensor): Record<string, HostTensor> {
+function blockTensors(
+  config: CaptionerConfig,
+  { shape, data, rounded }: HostTensor,
+): Record<string, HostTensor> {
   const width = shape[1]!;
   return Object.fromEntries(
-    embeddingBlocks(config).map(({ name, start, end }) => [
-      name,
-      { dtype: "float32", shape: [end - start, width], data: data.subarray(start * width, end * width) },
-    ]),
+    embeddingBlocks(config).map(({ name, start, end }) => {
+      const part = <T extends TensorData>(all: T) => all.subarray(start * width, end * width) as T;
+      return [
+        name,
+        {
+          dtype: "float32",
+          shape: [end - start, width],
+          data: part(data),
+          ...(rounded && { rounded: part(rounded) }),
+        },
+      ];
+    }),
   );
 }
 

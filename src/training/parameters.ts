@@ -1,8 +1,8 @@
 import type { HostTensor } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
+import { sharedStretches } from "../shared-memory.js";
 import { type Ranks, type Share, shareOf } from "./collective/collective.js";
 import { oneProcess } from "./collective/one-process.js";
-import { sharedStretches } from "./shared-memory.js";
 
 /** Shapes of parameters by name. */
 export type ParameterShapes = ReadonlyMap<string, readonly number[]>;
@@ -12,6 +12,8 @@ type FloatTensor = HostTensor & { readonly data: Float32Array };
 /** Long arrays of shared memory: an optimiser walks each in one loop. */
 export interface Stretches {
   readonly stretches: readonly Float32Array[];
+  /** For each stretch its numbers in bf16, of which the tensors' `rounded` are views, where they are kept. */
+  readonly rounded?: readonly Uint16Array[];
 }
 
 /** A tensor for every parameter, in few stretches. */
@@ -36,13 +38,15 @@ export interface TrainingMemory {
  * @param shapes of all parameters
  * @param trainable of those that are trained: only they have gradients and moments
  * @param ranks whose share of the moments this is. Default: one process has them all
+ * @param rounded whether parameters have copies in bf16, which `roundParameters` and `adamWStep` write
  */
 export function allocateTraining(
   shapes: ParameterShapes,
   trainable: ParameterShapes,
   ranks: Ranks = oneProcess,
+  rounded = false,
 ): TrainingMemory {
-  const [parameters, gradients] = [emptyFlat(), emptyFlat()];
+  const [parameters, gradients] = [emptyFlat(rounded), emptyFlat()];
   const [mean, square] = [[] as Float32Array[], [] as Float32Array[]];
   for (const group of groups(trainable)) {
     const count = elementsOf(group);
@@ -62,17 +66,18 @@ export function allocateTraining(
     square.push(s.subarray(before));
   }
   const frozen = new Map([...shapes].filter(([name]) => !trainable.has(name)));
-  const all = { ...allocateFlat(frozen).tensors, ...parameters.tensors };
+  const all = { ...allocateFlat(frozen, rounded).tensors, ...parameters.tensors };
   return {
-    parameters: { stretches: parameters.stretches, tensors: all },
+    parameters: { ...parameters, tensors: all },
     gradients,
     mean: { stretches: mean },
     square: { stretches: square },
   };
 }
 
-export function allocateFlat(shapes: ParameterShapes): FlatTensors {
-  const flat = emptyFlat();
+/** @param rounded whether there are copies in bf16 */
+export function allocateFlat(shapes: ParameterShapes, rounded = false): FlatTensors {
+  const flat = emptyFlat(rounded);
   for (const group of groups(shapes)) addStretch(flat, sharedStretches([elementsOf(group)])[0]!, group);
   return flat;
 }
@@ -82,33 +87,57 @@ export function shareOfMemory(
   { parameters, gradients, mean, square }: TrainingMemory,
   ranks: Ranks,
 ): Readonly<Record<keyof TrainingMemory, Stretches>> {
-  const share = ({ stretches }: Stretches) => ({
-    stretches: stretches.map((stretch) => {
-      const { start, end } = shareOf(stretch.length, ranks);
-      return stretch.subarray(start, end);
-    }),
+  const part = <T extends Float32Array | Uint16Array>(stretch: T) => {
+    const { start, end } = shareOf(stretch.length, ranks);
+    return stretch.subarray(start, end) as T;
+  };
+  const share = ({ stretches, rounded }: Stretches) => ({
+    stretches: stretches.map(part),
+    ...(rounded && { rounded: rounded.map(part) }),
   });
   return { parameters: share(parameters), gradients: share(gradients), mean, square };
 }
 
 /** The most elements of a stretch: four of them fit the memory that a WebAssembly loop can address. */
-const MAX_STRETCH = 2 ** 28 - 2 ** 14;
+const MAX_STRETCH = 2 ** 28 - 2 ** 20;
 
 interface Growing extends FlatTensors {
   readonly stretches: Float32Array[];
+  readonly rounded?: Uint16Array[];
   readonly tensors: Record<string, FloatTensor>;
 }
 
-const emptyFlat = (): Growing => ({ stretches: [], tensors: {} });
+const emptyFlat = (rounded = false): Growing => ({
+  stretches: [],
+  tensors: {},
+  ...(rounded && { rounded: [] }),
+});
 
-function addStretch({ stretches, tensors }: Growing, stretch: Float32Array, group: readonly Entry[]): void {
+function addStretch(
+  { stretches, rounded, tensors }: Growing,
+  stretch: Float32Array,
+  group: readonly Entry[],
+): void {
   stretches.push(stretch);
+  const copy = rounded && sharedHalves(stretch.length);
+  if (copy) rounded.push(copy);
   let start = 0;
   for (const [name, shape] of group) {
     const end = start + elements(shape);
-    tensors[name] = { dtype: "float32", shape, data: stretch.subarray(start, end) };
+    tensors[name] = {
+      dtype: "float32",
+      shape,
+      data: stretch.subarray(start, end),
+      ...(copy && { rounded: copy.subarray(start, end) }),
+    };
     start = end;
   }
+}
+
+/** As many 16-bit numbers. */
+function sharedHalves(count: number): Uint16Array {
+  const [memory] = sharedStretches([Math.ceil(count / 2)]) as [Float32Array];
+  return new Uint16Array(memory.buffer, memory.byteOffset, count);
 }
 
 type Entry = readonly [name: string, shape: readonly number[]];

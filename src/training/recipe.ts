@@ -88,6 +88,11 @@ export const recipeSchema = z.strictObject({
    */
   workers: count.default(1),
   seed: z.int().min(0).default(42),
+  /**
+   * How products of matrices are computed: "bf16" rounds what is multiplied to 8 bits and adds up in float32, on processors
+   * with AMX or AVX512-BF16 and with the library oneDNN. Parameters, their gradients and all else are float32.
+   */
+  dtype: z.enum(["fp32", "bf16"]).default("fp32"),
   learningRate: z.number().positive(),
   warmupSteps: z.int().min(0),
   beta1: fraction.default(0.9),

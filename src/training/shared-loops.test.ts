@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { memoryOf, sharedStretches } from "../shared-memory.js";
+import { float32ToBfloat16 } from "../weights/half.js";
 import { adamWLoop, adamWStep, globalNorm } from "./adamw.js";
 import { allocateTraining, type TrainingMemory } from "./parameters.js";
-import { addLoop, copyLoop, SharedLoops } from "./shared-loops.js";
-import { memoryOf, sharedStretches } from "./shared-memory.js";
+import { addLoop, copyLoop, roundFrozen, roundParameters, SharedLoops } from "./shared-loops.js";
 
 /** Not a multiple of a vector nor of a piece. */
 const LARGE = 3 * (1 << 20) + 7;
@@ -48,6 +49,38 @@ function plainStep(memory: TrainingMemory, step: number): void {
 }
 
 describe("AdamW", () => {
+  it.each([
+    [1000, 1],
+    [LARGE, 2],
+  ])("writes copies of %i parameters in bf16 in %i threads", async (count, threads) => {
+    const shapes = new Map([
+      ["frozen", [7]],
+      ["a", [count - 5]],
+      ["b", [5]],
+    ] as const);
+    const trained = new Map([...shapes].filter(([name]) => name !== "frozen"));
+    const memory = allocateTraining(shapes, trained, undefined, true);
+    const { tensors, stretches } = memory.parameters;
+    for (const { data } of Object.values(tensors))
+      for (let i = 0; i < data.length; i++) data[i] = Math.sin(i);
+    memory.gradients.stretches[0]!.fill(0.5);
+    const loops = loopsOf(threads);
+
+    /** How many copies are not the nearest number of 8 bits, the even one of two. */
+    const wrong = () =>
+      Object.values(tensors).reduce((sum, { data, rounded }) => {
+        const expected = float32ToBfloat16(data);
+        return sum + rounded!.reduce((count, bits, i) => count + (bits === expected[i] ? 0 : 1), 0);
+      }, 0);
+    roundFrozen(memory);
+    await roundParameters(loops, memory.parameters);
+    expect(wrong()).toBe(0);
+    const before = stretches[0]![0];
+    await adamWStep(loops, memory, 1, options, 1e-2);
+    expect(stretches[0]![0]).not.toBe(before);
+    expect(wrong()).toBe(0);
+  });
+
   it.each([1, 2, 3, 8])("in %i threads and WebAssembly has the bits of one plain loop", async (threads) => {
     const [threaded, plain] = [memoryOfSize(LARGE), memoryOfSize(LARGE)];
     expect(memoryOf(threaded.parameters.stretches[0]!)).toBeDefined();

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { Turns } from "../engine/turns.js";
-import type { Stretches } from "./parameters.js";
-import { memoryOf } from "./shared-memory.js";
+import { memoryOf, SCRATCH, scratchAddress } from "../shared-memory.js";
+import type { Stretches, TrainingMemory } from "./parameters.js";
 import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
 
 export interface Loop {
@@ -17,6 +17,8 @@ export interface Loop {
   ) => number;
   /** The same in WebAssembly, with the same bits: arrays' addresses, the end of the first one, numbers. */
   readonly wasm?: keyof WasmLoops;
+  /** Whether it changes the first array: its copy in bf16, where there is one, is written as the loop goes. */
+  readonly rounds?: boolean;
 }
 
 /** Elements of a piece. The pieces, and so every bit of a result, are the same whatever the number of threads. */
@@ -29,19 +31,26 @@ interface Order {
   readonly wasm?: { name: keyof WasmLoops; module: WebAssembly.Module; memory: WebAssembly.Memory };
   readonly arrays: readonly Float32Array[];
   readonly numbers: readonly number[];
+  /** The copy in bf16 of the first array, to be written. */
+  readonly rounded?: Uint16Array | undefined;
   /** Memory that all workers share: the next piece to take, and the results of the pieces. */
   readonly next: Int32Array;
   readonly results: Float64Array;
+  /** Address of a thread's own memory in WebAssembly's; 0 for none. */
+  readonly scratch?: number;
 }
 
 /** From text, since a file of its own would be found in the build only. */
 const WORKER = `
+${roundNumbers}
 const { parentPort } = require("node:worker_threads");
 const known = new Map();
-parentPort.on("message", ({ run, wasm, arrays, numbers, next, results }) => {
+parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results, scratch }) => {
   if (!known.has(run)) known.set(run, (0, eval)("(" + run + ")"));
   const loop = known.get(run);
-  const vectors = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports[wasm.name];
+  const exports = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports;
+  const vectors = exports && exports[wasm.name];
+  const copy = scratch && new Uint16Array(wasm.memory.buffer, scratch, ${SCRATCH.bytes / 2});
   for (let piece; (piece = Atomics.add(next, 0, 1)) < results.length; ) {
     let start = piece * ${PIECE};
     const end = Math.min(start + ${PIECE}, arrays[0].length);
@@ -53,6 +62,16 @@ parentPort.on("message", ({ run, wasm, arrays, numbers, next, results }) => {
       start = whole;
     }
     results[piece] = start < end ? result + loop(arrays, numbers, start, end) : result;
+    if (!rounded) continue;
+    start = piece * ${PIECE};
+    // WebAssembly writes to its own memory only: as much as stays in the caches is copied from there.
+    if (copy)
+      for (; start + copy.length <= end; start += copy.length) {
+        const address = arrays[0].byteOffset + 4 * start;
+        exports.round(address, scratch, address + 4 * copy.length);
+        rounded.set(copy, start);
+      }
+    roundNumbers(arrays[0], rounded, start, end);
   }
   parentPort.postMessage("done");
 });`;
@@ -73,7 +92,8 @@ export class SharedLoops {
     let sum = 0;
     for (let i = 0; i < all[0]!.stretches.length; i++) {
       const arrays = all.map(({ stretches }) => stretches[i]!);
-      for (const result of await this.#runOver(loop, arrays, numbers)) sum += result;
+      const rounded = loop.rounds ? all[0]!.rounded?.[i] : undefined;
+      for (const result of await this.#runOver(loop, arrays, numbers, rounded)) sum += result;
     }
     return sum;
   }
@@ -82,6 +102,7 @@ export class SharedLoops {
     loop: Loop,
     arrays: readonly Float32Array[],
     numbers: readonly number[],
+    rounded: Uint16Array | undefined,
   ): Promise<Float64Array> {
     const { length } = arrays[0]!;
     const pieces = Math.ceil(length / PIECE);
@@ -90,6 +111,7 @@ export class SharedLoops {
     if (pieces <= 4) {
       for (let piece = 0; piece < pieces; piece++)
         results[piece] = loop.run(arrays, numbers, piece * PIECE, Math.min((piece + 1) * PIECE, length));
+      if (rounded) roundNumbers(arrays[0]!, rounded, 0, length);
       return results;
     }
     const memory = memoryOf(arrays[0]!);
@@ -99,11 +121,18 @@ export class SharedLoops {
       ...(wasm && { wasm: { name: loop.wasm, module: wasmLoops(), memory } }),
       arrays,
       numbers,
+      rounded,
       next: new Int32Array(new SharedArrayBuffer(4)),
       results,
     };
     while (this.#workers.length < this.threads) this.#workers.push(new Worker(WORKER, { eval: true }));
-    await this.#turns.take(() => Promise.all(this.#workers.map((worker) => carryOut(worker, order))));
+    const orders = this.#workers.map((_, thread) => {
+      const scratch = wasm && rounded && thread < SCRATCH.threads ? scratchAddress(memory, thread) : 0;
+      return { ...order, scratch };
+    });
+    await this.#turns.take(() =>
+      Promise.all(this.#workers.map((worker, thread) => carryOut(worker, orders[thread]!))),
+    );
     return results;
   }
 
@@ -124,6 +153,32 @@ function carryOut(worker: Worker, order: Order): Promise<void> {
     worker.on("message", done).on("error", failed).on("exit", exited);
     worker.postMessage(order);
   });
+}
+
+/**
+ * Writes the numbers of an array from `start` to `end` in bf16, rounded to the nearest, to the even one of two. Sent to the
+ * threads as text, too.
+ */
+export function roundNumbers(array: Float32Array, rounded: Uint16Array, start: number, end: number): void {
+  const bits = new Uint32Array(array.buffer, array.byteOffset, array.length);
+  for (let i = start; i < end; i++) rounded[i] = (bits[i]! + 0x7fff + ((bits[i]! >>> 16) & 1)) >>> 16;
+}
+
+/** Changes nothing. */
+const roundLoop: Loop = { run: () => 0, rounds: true };
+
+/** Writes the copies in bf16 of the parameters that are trained, where there are any. */
+export async function roundParameters(loops: SharedLoops, parameters: Stretches): Promise<void> {
+  if (parameters.rounded) await loops.run(roundLoop, [parameters]);
+}
+
+/** Writes those of the others, which stay as they are. */
+export function roundFrozen({
+  parameters,
+  gradients,
+}: Pick<TrainingMemory, "parameters" | "gradients">): void {
+  for (const [name, { data, rounded }] of Object.entries(parameters.tensors))
+    if (rounded && !gradients.tensors[name]) roundNumbers(data, rounded, 0, data.length);
 }
 
 /** Adds the second array to the first. */

@@ -327,9 +327,13 @@ async function newTokenizer(
   };
 }
 
-function trainingMemory(config: CaptionerConfig, { freeze }: Recipe, collective: Collective): TrainingMemory {
+function trainingMemory(
+  config: CaptionerConfig,
+  { freeze, dtype }: Recipe,
+  collective: Collective,
+): TrainingMemory {
   const shapes = parameterShapes(config);
-  return allocateTraining(shapes, trainableShapes(shapes, freeze), collective);
+  return allocateTraining(shapes, trainableShapes(shapes, freeze), collective, dtype === "bf16");
 }
 
 function countElements({ tensors }: FlatTensors): number {

@@ -23,7 +23,7 @@ import type { Recipe } from "./recipe.js";
 import { RunLog } from "./run-log.js";
 import { writeRunReport } from "./run-report.js";
 import { learningRateAt } from "./schedule.js";
-import { SharedLoops } from "./shared-loops.js";
+import { roundFrozen, roundParameters, SharedLoops } from "./shared-loops.js";
 
 export interface TrainOptions {
   readonly engine: Engine;
@@ -108,8 +108,10 @@ export async function train(options: TrainOptions): Promise<void> {
     threads,
   });
   const partTokens = Math.round((partSize * recipe.languages.length * recipe.maxLength) / 2);
-  const ownSpeed = await measureProductSpeed(engine, config, partTokens, threads);
+  const ownSpeed = await measureProductSpeed(engine, config, partTokens, { threads, dtype: recipe.dtype });
   const [productSpeed] = (await sumOverRanks(collective, [ownSpeed])) as [number];
+  roundFrozen(memory);
+  await roundParameters(loops, memory.parameters);
   const gradients = new GradientSum(program, loops, memory, recipe, config, collective);
   const keep = recipe.keepCheckpoints;
   const checkpoints = new CheckpointWriter({ out, loops, collective, keep, writeModel });
@@ -233,6 +235,8 @@ async function update(
     progress.optimizerStep += 1;
     await adamWStep(loops, own, progress.optimizerStep, recipe, learningRate, clip / tokens);
     for (const stretch of memory.parameters.stretches) await collective.allGather(stretch);
+    // The update has rounded this rank's share.
+    if (collective.size > 1) await roundParameters(loops, memory.parameters);
     progress.skippedInARow = 0;
     progress.sinceLog = {
       ...sinceLog,

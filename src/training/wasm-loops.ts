@@ -19,6 +19,8 @@ export interface WasmLoops {
   ): void;
   /** Σ x² from `x` to `end`, four sums at a time. */
   squares(x: number, end: number): number;
+  /** The numbers from `x` to `end`, eight at a time, to `to` in bf16; see `roundNumbers`. */
+  round(x: number, to: number, end: number): void;
 }
 
 /** Elements that both loops can end after. */
@@ -108,6 +110,21 @@ function squaresBody(): Code {
   );
 }
 
+function roundBody(): Code {
+  const [x, to, end] = [0, 1, 2] as const;
+  const integer = (...signed: number[]): Code => [0x41, ...signed]; // i32.const, LEB128
+  const all = (value: Code): Code => code(value, 0xfd, 0x11);
+  const bits = (offset: number): Code => code(get(x), [0xfd, 0x00, 2, offset]);
+  const shifted = (value: Code): Code => code(value, integer(16), 0xfd, 0xad, 1);
+  const sum = (a: Code, b: Code): Code => code(a, b, 0xfd, 0xae, 1);
+  const rounded = (offset: number): Code => {
+    const odd = code(shifted(bits(offset)), all(integer(1)), 0xfd, 0x4e);
+    return shifted(sum(sum(bits(offset), all(integer(0xff, 0xff, 0x01))), odd));
+  };
+  const narrow = code(rounded(0), rounded(16), 0xfd, 0x86, 1);
+  return until(x, end, code(get(to), narrow, [0xfd, 0x0b, 1, 0], advance(x, 32), advance(to, 16)));
+}
+
 function moduleBytes(): Uint8Array<ArrayBuffer> {
   const vector = (items: readonly Code[]): Code => code(leb(items.length), ...items);
   const section = (id: number, content: Code): Code => code(id, leb(content.length), content);
@@ -123,11 +140,14 @@ function moduleBytes(): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(
     code(
       [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-      section(1, vector([adamWType, type([I32, I32], [F64])])),
+      section(1, vector([adamWType, type([I32, I32], [F64]), type([I32, I32, I32], [])])),
       section(2, vector([sharedMemory])),
-      section(3, vector([[0], [1]])),
-      section(7, vector([code(text("adamW"), [0, 0]), code(text("squares"), [0, 1])])),
-      section(10, vector([body(NUMBERS + 4, adamWBody()), body(3, squaresBody())])),
+      section(3, vector([[0], [1], [2]])),
+      section(
+        7,
+        vector([code(text("adamW"), [0, 0]), code(text("squares"), [0, 1]), code(text("round"), [0, 2])]),
+      ),
+      section(10, vector([body(NUMBERS + 4, adamWBody()), body(3, squaresBody()), body(0, roundBody())])),
     ),
   );
 }

@@ -1,0 +1,324 @@
+import { encodeProgram, type Program } from "../../graph/onnx.js";
+import { type Dimension, type Shape, sameShape, termsOf } from "../../graph/shape.js";
+import { input, inputOp, type Node, parameterOp, type Tensor, topologicalOrder } from "../../graph/tensor.js";
+import type { EncodedProgram } from "../engine.js";
+
+/*
+ * A program as steps of two kinds: products of two matrices, and segments, what lies between products, each an ONNX program
+ * of its own. Values pass from step to step in memory. A reshaped tensor is the same memory, so steps only know tensors
+ * before they are reshaped ("roots"), and a product reads a matrix that is turned over from where the other lies.
+ */
+
+/** A matrix that a product reads. */
+export interface Operand {
+  readonly source: Tensor;
+  readonly rows: Dimension;
+  readonly columns: Dimension;
+  /** `source` holds [columns, rows]. */
+  readonly transposed: boolean;
+}
+
+export interface ProductStep {
+  readonly kind: "product";
+  readonly a: Operand;
+  readonly b: Operand;
+  readonly bias: Tensor | undefined;
+  readonly out: Tensor;
+}
+
+export interface SegmentStep {
+  readonly kind: "segment";
+  /** Equal segments, such as those of a model's layers, are one object. */
+  readonly program: EncodedProgram;
+  /** What is fed, in the order of the program's inputs; further inputs are sizes. */
+  readonly inputs: readonly { readonly source: Tensor; readonly shape: Shape }[];
+  /** What is given, in the order of the program's outputs. */
+  readonly outputs: readonly Tensor[];
+}
+
+export type Step = ProductStep | SegmentStep;
+
+export interface Partition {
+  readonly steps: readonly Step[];
+  /** Names of the sizes that every segment is fed as last inputs, each as a tensor uint8 of so many elements. */
+  readonly sizes: readonly string[];
+  /** For each of the program's outputs the root that it is. */
+  readonly results: ReadonlyMap<string, Tensor>;
+}
+
+/** The tensor whose memory holds this one. */
+export function rootOf(tensor: Tensor): Tensor {
+  let root = tensor;
+  while (root.node.op.name === "reshape") root = root.node.inputs[0]!;
+  return root;
+}
+
+export const isLeaf = ({ node }: Tensor): boolean => node.op === inputOp || node.op === parameterOp;
+/** Constants and sizes: whoever needs them has them made again. */
+const isFree = ({ node }: Tensor): boolean => node.inputs.length === 0 && !isLeaf(node.outputs[0]!);
+
+const isProduct = ({ op, inputs }: Node): boolean =>
+  op.name === "gemm" || (op.name === "matMul" && inputs.every(({ shape }) => shape.length === 2));
+
+export function partition({ outputs }: Program): Partition {
+  const results = new Map(Object.entries(outputs).map(([name, tensor]) => [name, rootOf(tensor)]));
+  // From the last output back, as ONNX Runtime orders its work: programs can say what is to be done first.
+  const order = neededNodes(Object.values(outputs).reverse());
+  const consumers = consumersOf(order, results.values());
+  const { last, late } = endsOf(order, consumers);
+  const made = new Set<Node>();
+  const steps: (ProductStep | { readonly kind: "nodes"; readonly nodes: readonly Node[] })[] = [];
+
+  const isMade = (tensor: Tensor) => made.has(tensor.node) || isLeaf(tensor) || isFree(tensor);
+  const isReady = (node: Node) => sourcesOf(node).every(isMade);
+
+  function makeProduct(node: Node): void {
+    made.add(node);
+    steps.push(productStep(node));
+  }
+
+  /** What these tensors need and is not made yet, as one segment, and with it what can be had and is in no product's way. */
+  function makeSegment(tensors: readonly Tensor[]): void {
+    const demanded = new Set<Node>();
+    const stack = tensors.filter((tensor) => !isMade(tensor)).map(({ node }) => node);
+    if (stack.length === 0) return;
+    for (let node = stack.pop(); node; node = stack.pop()) {
+      demanded.add(node);
+      for (const source of sourcesOf(node))
+        if (!isMade(source) && !demanded.has(source.node)) stack.push(source.node);
+    }
+    const nodes = order.filter((node) => {
+      if (made.has(node) || isProduct(node)) return false;
+      if (!demanded.has(node) && !(late.has(node) && isReady(node))) return false;
+      made.add(node);
+      return true;
+    });
+    steps.push({ kind: "nodes", nodes });
+  }
+
+  /** What can be had after one product and stands before the next in the order. */
+  function readyBetween(product: Node, next: Node | undefined): Tensor[] {
+    const ready = new Set<Node>();
+    for (const node of order.slice(order.indexOf(product) + 1, next && order.indexOf(next)))
+      if (!isProduct(node) && sourcesOf(node).every((source) => isMade(source) || ready.has(source.node)))
+        ready.add(node);
+    return [...ready].map(({ outputs: [first] }) => first!);
+  }
+
+  /** At once, so that what they read is needed no longer. */
+  function makeLastProducts(): void {
+    for (const node of last) {
+      if (!isReady(node)) continue;
+      last.delete(node);
+      makeProduct(node);
+    }
+  }
+
+  const inOrder = order.filter((one) => isProduct(one) && !last.has(one));
+  for (const [i, node] of inOrder.entries()) {
+    makeSegment(sourcesOf(node));
+    makeProduct(node);
+    makeLastProducts();
+    // Wide results, such as scores of a vocabulary's block, are worked on before the next ones push them out of the caches.
+    if (widens(node)) makeSegment(readyBetween(node, inOrder[i + 1]));
+  }
+  for (const node of last) {
+    makeSegment(sourcesOf(node));
+    makeLastProducts();
+  }
+  makeSegment([...results.values()]);
+  const constants = [...results.values()].filter(isFree).map(({ node }) => node);
+  if (constants.length > 0) steps.push({ kind: "nodes", nodes: [...new Set(constants)] });
+
+  const sizes = namesIn(order);
+  const programs = new Map<string, EncodedProgram>();
+  return {
+    sizes,
+    results,
+    steps: steps.map((step) =>
+      step.kind === "nodes" ? segmentStep(step.nodes, consumers, sizes, programs) : step,
+    ),
+  };
+}
+
+/** Whether a product's result has far more columns than what is multiplied. */
+function widens(product: Node): boolean {
+  const { a, b } = productStep(product);
+  return typeof b.columns === "number" && typeof a.columns === "number" && b.columns >= 4 * a.columns;
+}
+
+/** The nodes that compute something needed, each after what it reads. */
+function neededNodes(results: readonly Tensor[]): Node[] {
+  const order = topologicalOrder(results).filter(
+    ({ op, outputs: [first] }) => op.name !== "reshape" && !isLeaf(first!) && !isFree(first!),
+  );
+  const needed = new Set(results.map((result) => rootOf(result).node));
+  for (const node of [...order].reverse())
+    if (needed.has(node)) for (const source of sourcesOf(node)) needed.add(source.node);
+  return order.filter((node) => needed.has(node));
+}
+
+/** What a node reads from memory: its inputs before they are reshaped or, for a product, turned over. */
+function sourcesOf(node: Node): Tensor[] {
+  if (!isProduct(node)) return node.inputs.map(rootOf);
+  const { a, b, bias } = productStep(node);
+  return [a.source, b.source, ...(bias ? [bias] : [])];
+}
+
+const products = new WeakMap<Node, ProductStep>();
+
+function productStep(node: Node): ProductStep {
+  let step = products.get(node);
+  if (!step) {
+    const { transposeA = false, transposeB = false } = (node.attributes ?? {}) as {
+      transposeA?: boolean;
+      transposeB?: boolean;
+    };
+    const [a, b, bias] = node.inputs as [Tensor, Tensor, Tensor?];
+    step = {
+      kind: "product",
+      a: operandOf(a, transposeA),
+      b: operandOf(b, transposeB),
+      bias: bias && rootOf(bias),
+      out: node.outputs[0]!,
+    };
+    products.set(node, step);
+  }
+  return step;
+}
+
+/** @param turned whether the product wants the matrix turned over */
+function operandOf(matrix: Tensor, turned: boolean): Operand {
+  let transposed = turned;
+  let source = matrix;
+  // Back through all that leaves a matrix of the same sizes, or of them exchanged.
+  for (;;) {
+    const { op, inputs, attributes } = source.node;
+    const before = inputs[0];
+    if (op.name === "reshape" && sameShape(matrixShape(before!), matrixShape(source))) source = before!;
+    else if (op.name === "transpose" && turnsMatrix(source.shape, attributes as number[])) {
+      source = before!;
+      transposed = !transposed;
+    } else break;
+  }
+  const [rows, columns] = turned
+    ? [matrix.shape[1]!, matrix.shape[0]!]
+    : (matrix.shape as [Dimension, Dimension]);
+  return { source: rootOf(source), rows, columns, transposed };
+}
+
+/** A shape without leading axes of size 1. */
+function matrixShape(shape: Shape | Tensor): Shape {
+  const all = "node" in shape ? shape.shape : shape;
+  const start = all.findIndex((size, axis) => size !== 1 || all.length - axis <= 2);
+  return all.slice(Math.max(0, start));
+}
+
+/** Whether a transposition, giving this shape, exchanges the axes of a matrix and does nothing else. */
+function turnsMatrix(shape: Shape, permutation: readonly number[]): boolean {
+  const leading = shape.length - 2;
+  return (
+    matrixShape(shape).length === 2 &&
+    permutation.every((axis, i) => axis === (i < leading ? i : i === leading ? leading + 1 : leading))
+  );
+}
+
+/**
+ * `last`: products on which no other depends, such as the gradient of a weight. `late`: other nodes on which at most such
+ * products depend.
+ */
+function endsOf(
+  order: readonly Node[],
+  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+): { last: Set<Node>; late: Set<Node> } {
+  const last = new Set<Node>();
+  const late = new Set<Node>();
+  const leadsToProduct = new Set<Node>();
+  // From the end: what depends on a node is known before the node.
+  for (const node of [...order].reverse()) {
+    const after = node.outputs.flatMap((tensor) => [...(consumers.get(tensor) ?? [])]);
+    if (after.some((one) => isProduct(one) || leadsToProduct.has(one))) leadsToProduct.add(node);
+    if (isProduct(node)) {
+      if (!leadsToProduct.has(node)) last.add(node);
+    } else if (after.every((one) => one === CALLER || last.has(one) || late.has(one))) late.add(node);
+  }
+  return { last, late };
+}
+
+/** Who reads each tensor from memory. */
+function consumersOf(order: readonly Node[], results: Iterable<Tensor>): Map<Tensor, Set<Node>> {
+  const consumers = new Map<Tensor, Set<Node>>();
+  const add = (tensor: Tensor, consumer: Node) => {
+    const known = consumers.get(tensor);
+    if (known) known.add(consumer);
+    else consumers.set(tensor, new Set([consumer]));
+  };
+  for (const node of order) for (const source of sourcesOf(node)) add(source, node);
+  for (const result of results) add(result, CALLER);
+  return consumers;
+}
+
+/** Stands for whoever runs the program. */
+const CALLER: Node = { op: inputOp, attributes: null, inputs: [], outputs: [] };
+
+function segmentStep(
+  nodes: readonly Node[],
+  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+  sizes: readonly string[],
+  programs: Map<string, EncodedProgram>,
+): SegmentStep {
+  const inside = new Set(nodes);
+  const inputs: { source: Tensor; shape: Shape }[] = [];
+  const copies = new Map<Tensor, Tensor>();
+
+  function copyOf(tensor: Tensor): Tensor {
+    let copy = copies.get(tensor);
+    if (copy) return copy;
+    const source = rootOf(tensor);
+    if (inside.has(source.node) || isFree(source)) copy = copyNode(tensor.node)[tensor.outputIndex]!;
+    else {
+      copy = input(`i${inputs.length}`, tensor.dtype, tensor.shape);
+      inputs.push({ source, shape: tensor.shape });
+      copies.set(tensor, copy);
+    }
+    return copy;
+  }
+  function copyNode(node: Node): readonly Tensor[] {
+    const outputs: Tensor[] = [];
+    const copied: Node = { ...node, inputs: node.inputs.map(copyOf), outputs };
+    for (const output of node.outputs) {
+      const copy = { ...output, node: copied };
+      outputs.push(copy);
+      copies.set(output, copy);
+    }
+    return outputs;
+  }
+
+  for (const node of nodes) if (!copies.has(node.outputs[0]!)) copyNode(node);
+  const outputs = nodes
+    .flatMap((node) => node.outputs)
+    .filter((tensor) => [...(consumers.get(tensor) ?? [])].some((consumer) => !inside.has(consumer)));
+  const program = encodeProgram(
+    { outputs: Object.fromEntries(outputs.map((tensor, i) => [`o${i}`, copies.get(tensor)!])) },
+    { sizes: sizes.map((name, i) => input(`i${inputs.length + i}`, "uint8", [name])) },
+  );
+  return { kind: "segment", program: shared(program, programs), inputs, outputs };
+}
+
+function shared(program: EncodedProgram, programs: Map<string, EncodedProgram>): EncodedProgram {
+  const key = Buffer.from(program.bytes).toString("latin1");
+  const known = programs.get(key);
+  if (!known) programs.set(key, program);
+  return known ?? program;
+}
+
+/** The names of all sizes that the nodes' types speak of. */
+function namesIn(nodes: readonly Node[]): string[] {
+  const names = new Set<string>();
+  for (const { inputs, outputs } of nodes)
+    for (const { shape } of [...inputs, ...outputs])
+      for (const dimension of shape)
+        if (typeof dimension === "string")
+          for (const term of termsOf(dimension)) for (const name of term.names) names.add(name);
+  return [...names].sort();
+}
