@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { joinRanks } from "../dist/training/collective/join-ranks.js";
 import { loadOpenMpi } from "../dist/training/collective/open-mpi-library.js";
-import { sharedStretches } from "../dist/training/shared-memory.js";
+import { sharedStretches } from "../dist/shared-memory.js";
 
 const { values } = parseArgs({
   options: {
