@@ -16,6 +16,7 @@ import { renderScene } from "../dist/data/scenes/render.js";
 import { sceneAt } from "../dist/data/scenes/scene.js";
 import { createNativeEngine } from "../dist/engine/native.js";
 import { readPreprocessorConfig } from "../dist/image/preprocessor-config.js";
+import { loadTokenizerFolder } from "../dist/text/tokenizer-folder.js";
 import { noProgress } from "../dist/training/checkpoint.js";
 import { datasetData } from "../dist/training/dataset-data.js";
 import { LanguageMix } from "../dist/training/language-mix.js";
@@ -129,8 +130,8 @@ async function training(path, folder, makerOptions) {
     ...data,
     validationCount: 0,
     /** `then` is called when the step asks for the pictures. */
-    batch(step) {
-      const made = data.batch(step);
+    batch(step, share) {
+      const made = data.batch(step, share);
       return {
         catch: (rejected) => made.catch(rejected),
         // biome-ignore lint/suspicious/noThenProperty: it is awaited, and when that is shall be known
@@ -156,6 +157,9 @@ async function training(path, folder, makerOptions) {
       config: folder.config,
       recipe,
       data: watched,
+      tokenizer: await loadTokenizerFolder(folder.path),
+      preprocessor: makerOptions.preprocessor,
+      generationConfig: {},
       state,
       out: join(temporary, "run"),
       writeModel: async () => {},
