@@ -9,9 +9,9 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { sharedStretches } from "../dist/shared-memory.js";
 import { joinRanks } from "../dist/training/collective/join-ranks.js";
 import { loadOpenMpi } from "../dist/training/collective/open-mpi-library.js";
-import { sharedStretches } from "../dist/shared-memory.js";
 
 const { values } = parseArgs({
   options: {
