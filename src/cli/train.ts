@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { duration } from "../duration.js";
 import { createBf16Engine } from "../engine/bf16/bf16-engine.js";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
@@ -194,9 +195,4 @@ function progressDisplay({ steps, logEvery }: Recipe): ProgressDisplay {
     },
     stop: () => bar?.stop(),
   };
-}
-
-function duration(seconds: number): string {
-  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
-  return seconds >= 60 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds)} s`;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run as commandLine } from "../../test/support/command-line.js";
 import { readTensors, tinyModel } from "../../test/support/tiny-model.js";
+import { tinyRecipeModel } from "../../test/support/tiny-recipe.js";
 import { createBf16Engine } from "../engine/bf16/bf16-engine.js";
 import type { HostTensor } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
@@ -39,21 +40,7 @@ function cosine(a: Float32Array, b: Float32Array): number {
 
 const recipe = {
   name: "tiny",
-  model: {
-    kind: "new",
-    imageSize: 32,
-    patchSize: 16,
-    visionHiddenSize: 16,
-    visionLayers: 1,
-    visionHeads: 2,
-    visionIntermediateSize: 32,
-    decoderHiddenSize: 16,
-    decoderLayers: 1,
-    decoderHeads: 2,
-    decoderFfnDim: 32,
-    maxPositions: 64,
-    tokenizer: "bundled",
-  },
+  model: tinyRecipeModel,
   data: { kind: "scenes" },
   languages: ["en", "de"],
   steps: 6,

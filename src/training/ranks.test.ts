@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasMpirun, pidOfRank, type Ranks, startCommand } from "../../test/support/mpi.js";
 import { temporaryFolder } from "../../test/support/tiny-captioner.js";
 import { maxAbsoluteDifference, readTensors } from "../../test/support/tiny-model.js";
+import { tinyRecipeModel } from "../../test/support/tiny-recipe.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
 import { listCheckpoints } from "./checkpoint.js";
@@ -19,21 +20,7 @@ import { type RunOptions, startRun } from "./start-run.js";
 /** A model of a few thousand weights and its vocabulary. */
 const recipe: RecipeInput = {
   name: "tiny",
-  model: {
-    kind: "new",
-    imageSize: 32,
-    patchSize: 16,
-    visionHiddenSize: 16,
-    visionLayers: 1,
-    visionHeads: 2,
-    visionIntermediateSize: 32,
-    decoderHiddenSize: 16,
-    decoderLayers: 1,
-    decoderHeads: 2,
-    decoderFfnDim: 32,
-    maxPositions: 64,
-    tokenizer: "bundled",
-  },
+  model: tinyRecipeModel,
   data: { kind: "scenes" },
   languages: ["en", "de"],
   steps: 50,

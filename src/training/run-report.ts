@@ -1,6 +1,7 @@
 /** The report of a run, from what it wrote of itself. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { duration } from "../duration.js";
 import type { CaptionScores } from "../evaluation/caption-scores.js";
 import { encodePng } from "../image/encode-png.js";
 import type { RgbImage } from "../image/pixels.js";
@@ -167,10 +168,4 @@ const round = (value: number | undefined): string =>
 
 async function dataUri(image: RgbImage): Promise<string> {
   return `data:image/png;base64,${(await encodePng(image)).toString("base64")}`;
-}
-
-function duration(seconds: number): string {
-  const minutes = Math.round(seconds / 60);
-  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return minutes > 0 ? `${minutes} min` : `${Math.round(seconds)} s`;
 }

@@ -7,6 +7,7 @@ import { start } from "../../test/support/command-line.js";
 import { readEvents } from "../../test/support/event-file.js";
 import { temporaryFolder } from "../../test/support/tiny-captioner.js";
 import { readTensors } from "../../test/support/tiny-model.js";
+import { tinyRecipeModel } from "../../test/support/tiny-recipe.js";
 import { loadCaptioner } from "../captioner/load-captioner.js";
 import { sceneCaption } from "../data/scenes/caption.js";
 import { renderScene } from "../data/scenes/render.js";
@@ -22,21 +23,7 @@ import { type RunOptions, startRun } from "./start-run.js";
 /** A model of a few thousand weights and its vocabulary, checkpoints and log lines out of step with each other. */
 const recipe: RecipeInput = {
   name: "tiny",
-  model: {
-    kind: "new",
-    imageSize: 32,
-    patchSize: 16,
-    visionHiddenSize: 16,
-    visionLayers: 1,
-    visionHeads: 2,
-    visionIntermediateSize: 32,
-    decoderHiddenSize: 16,
-    decoderLayers: 1,
-    decoderHeads: 2,
-    decoderFfnDim: 32,
-    maxPositions: 64,
-    tokenizer: "bundled",
-  },
+  model: tinyRecipeModel,
   data: { kind: "scenes" },
   languages: ["en", "de"],
   steps: 12,
