@@ -32,11 +32,13 @@ export async function writeFileAtomically(
 /**
  * Makes a folder with what `fill` writes into the one it is given. What `fill` throws is passed on, and nothing is
  * left behind.
+ * @param commit is given the rename by which the folder comes to be, when all is written, and may throw instead.
  * @throws {LingolensError} `already-exists` where the path holds something already: nothing is ever overwritten.
  */
 export async function writeFolderAtomically(
   path: string,
   fill: (folder: string) => Promise<void>,
+  commit: (rename: () => Promise<void>) => Promise<void> = (rename) => rename(),
 ): Promise<void> {
   const parent = dirname(resolve(path));
   await mkdir(parent, { recursive: true });
@@ -49,7 +51,7 @@ export async function writeFolderAtomically(
     await fill(aside);
     await syncTree(aside);
     // rename() replaces an empty folder and refuses any other.
-    await rename(aside, path);
+    await commit(() => rename(aside, path));
   } catch (error) {
     await rm(aside, { recursive: true, force: true });
     const { code } = error as NodeJS.ErrnoException;

@@ -16,11 +16,12 @@ import type { ListRow } from "./read-list.js";
 import {
   type DoneMarker,
   readShardRows,
+  replaceShard,
   rowKey,
   ShardPictures,
   type ShardRow,
   shardName,
-  writeShard,
+  writeNewShard,
 } from "./shard-files.js";
 
 /** What a worker needs to know; it can be sent to another process. */
@@ -77,7 +78,7 @@ export class Downloader {
   }
 
   #download({ index, rows }: Extract<ShardJob, { rows: unknown }>, events: ShardEvents): Promise<DoneMarker> {
-    return writeShard(this.settings.out, shardName(index), async (aside) => {
+    return writeNewShard(this.settings.out, shardName(index), async (aside) => {
       const started = new Date();
       const keyed = rows.map((row, i) => keyedRow(row, rowKey(index, i, this.settings.shardSize)));
       const { fetched, spool } = await this.#fetchRows(keyed, aside, events);
@@ -93,7 +94,7 @@ export class Downloader {
   #retry({ index, retry }: Extract<ShardJob, { retry: unknown }>, events: ShardEvents): Promise<DoneMarker> {
     const { out } = this.settings;
     const shard = shardName(index);
-    return writeShard(out, shard, async (aside) => {
+    return replaceShard(out, shard, async (aside) => {
       const started = new Date();
       const before = await readShardRows(out, shard);
       const pictures = await ShardPictures.open(out, shard);

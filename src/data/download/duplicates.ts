@@ -14,10 +14,10 @@ import { duplicateRow } from "./downloader.js";
 import {
   readDoneMarker,
   readShardRows,
+  replaceShard,
   rowKey,
   ShardPictures,
   shardName,
-  writeShard,
 } from "./shard-files.js";
 
 /** Files remembered at a time, in 40 bytes each; more of them are dealt with in several passes over the lists. */
@@ -103,7 +103,7 @@ async function dropRows(
   duplicates: ReadonlyMap<number, number>,
 ): Promise<void> {
   const shard = shardName(index);
-  await writeShard(out, shard, async () => {
+  await replaceShard(out, shard, async () => {
     const started = new Date();
     const rows = await readShardRows(out, shard);
     const pictures = await ShardPictures.open(out, shard);

@@ -4,8 +4,8 @@
  * `00000.done.json` is there.
  *
  * They are written into a folder aside, which is brought to the disk and renamed to `00000.next`. That rename is when
- * a shard comes to be: it fails where another process has been first. Whoever finds such a folder moves its files to
- * their places; a process that ends on the way leaves the rest to the next.
+ * a shard comes to be: it is not done where another process has been first. Whoever finds such a folder moves its
+ * files to their places; a process that ends on the way leaves the rest to the next.
  */
 import { createHash, type Hash } from "node:crypto";
 import { createWriteStream } from "node:fs";
@@ -30,6 +30,7 @@ import { type ColumnSource, parquetWriteBuffer } from "hyparquet-writer";
 import { type Pack, pack } from "tar-stream";
 import { LingolensError } from "../../errors.js";
 import { writeFolderAtomically } from "../../weights/atomic-file.js";
+import { withFileLock } from "../../weights/hub/file-lock.js";
 import { invalid } from "../formats/invalid.js";
 import { openFile, readBytes } from "../formats/lines.js";
 import { tarMembers } from "../formats/tar-members.js";
@@ -95,26 +96,50 @@ export function rowKey(shard: number, row: number, shardSize: number): string {
 /** Whose folder it is, so that it can be removed when that process is dead. */
 const OWNER = "owner.json";
 
+/** Writes to the folder aside what it needs for a while, and returns the content. */
+export type FillShard = (aside: string) => Promise<ShardContent>;
+
 /**
- * Writes a shard that is not there, or replaces one that is. Where another process was first, its shard stays.
- * @param fill writes to the folder aside what it needs for a while, and returns the content
+ * Writes a shard that is not there. Where another process was first, even one that has settled its shard since, that
+ * shard stays.
  * @returns the marker of the shard that is there afterwards
  */
-export async function writeShard(
+export function writeNewShard(out: string, shard: string, fill: FillShard): Promise<DoneMarker> {
+  return writeShard(out, shard, fill, (rename) =>
+    // Between the look and the rename nobody else's may come to be.
+    withFileLock(join(out, ".shards.lock"), async () => {
+      if (await readDoneMarker(out, shard))
+        throw new LingolensError("already-exists", `${join(out, shard)}: another process wrote this shard.`);
+      await rename();
+    }),
+  );
+}
+
+/**
+ * Replaces a shard that is there. Where another process is settling a newer one, that one stays.
+ * @returns the marker of the shard that is there afterwards
+ */
+export function replaceShard(out: string, shard: string, fill: FillShard): Promise<DoneMarker> {
+  return writeShard(out, shard, fill, (rename) => rename());
+}
+
+async function writeShard(
   out: string,
   shard: string,
-  fill: (aside: string) => Promise<ShardContent>,
+  fill: FillShard,
+  commit: (rename: () => Promise<void>) => Promise<void>,
 ): Promise<DoneMarker> {
+  async function fillAside(aside: string): Promise<void> {
+    await writeFile(join(aside, OWNER), JSON.stringify({ host: hostname(), pid: process.pid }));
+    const content = await fill(aside);
+    try {
+      await writeShardFiles(aside, shard, content);
+    } finally {
+      await content.close();
+    }
+  }
   try {
-    await writeFolderAtomically(nextFolder(out, shard), async (aside) => {
-      await writeFile(join(aside, OWNER), JSON.stringify({ host: hostname(), pid: process.pid }));
-      const content = await fill(aside);
-      try {
-        await writeShardFiles(aside, shard, content);
-      } finally {
-        await content.close();
-      }
-    });
+    await writeFolderAtomically(nextFolder(out, shard), fillAside, commit);
   } catch (error) {
     if (!(error instanceof LingolensError && error.code === "already-exists")) throw error;
   }
