@@ -62,7 +62,7 @@ describe("the event loop", () => {
     expect(await longestStall(() => captioner.caption(scenes(24), options))).toBeLessThanOrEqual(50);
   });
 
-  it("goes on while photos of 12 megapixels are prepared", async () => {
+  it("goes on while photos of 12 megapixels are prepared", { retry: 2 }, async () => {
     const noise = { type: "gaussian" as const, mean: 128, sigma: 60 };
     const photo = sharp({ create: { width: 4000, height: 3000, channels: 3, background: "teal", noise } });
     const photos = [
