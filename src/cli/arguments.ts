@@ -48,9 +48,7 @@ export const decoderStartOption = (): Option =>
     integer(0),
   );
 export const deviceOption = (): Option =>
-  new Option("--device <device>", "where to compute; only the CPU so far")
-    .choices(["cpu", "webgpu", "cuda"])
-    .default("cpu");
+  new Option("--device <device>", "where to compute").choices(["cpu", "webgpu", "cuda"]).default("cpu");
 export const dtypeOption = (): Option =>
   new Option(
     "--dtype <type>",

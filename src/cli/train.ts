@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { duration } from "../duration.js";
 import { createBf16Engine } from "../engine/bf16/bf16-engine.js";
+import type { DeviceName } from "../engine/device/device-kind.js";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import { didYouMean } from "../nearest-name.js";
@@ -13,14 +14,7 @@ import { joinRanks } from "../training/collective/join-ranks.js";
 import { type Recipe, resolveRecipe } from "../training/recipe.js";
 import { startRun } from "../training/start-run.js";
 import type { TrainProgress } from "../training/train.js";
-import {
-  checkDevice,
-  collect,
-  deviceOption,
-  interruptSignal,
-  offlineOption,
-  threadsOption,
-} from "./arguments.js";
+import { collect, deviceOption, interruptSignal, offlineOption, threadsOption } from "./arguments.js";
 import { downloadBar, progressBar } from "./progress-bar.js";
 
 const EXAMPLES = `
@@ -30,6 +24,7 @@ Examples:
   lingolens train fine-tune --set data.path=my-pictures --set 'languages=["en","it"]'
   lingolens train fine-tune --set model.path=original --set data.path=my-pictures --out runs/photos
   lingolens train cc12m --dtype bf16
+  lingolens train cc12m --device webgpu
   lingolens train runs/scenes/recipe.json --out runs/again
   mpirun -n 4 --bind-to none lingolens train cc12m --out runs/cc12m
 
@@ -44,7 +39,7 @@ interface Flags {
   readonly dtype?: "fp32" | "bf16";
   readonly offline?: boolean;
   readonly threads?: number;
-  readonly device: string;
+  readonly device: "cpu" | DeviceName;
   readonly json?: boolean;
 }
 
@@ -73,7 +68,6 @@ async function trainByRecipe(
   name: string,
   { set = [], resume, out, dtype, offline, threads, device, json }: Flags,
 ): Promise<void> {
-  checkDevice(device);
   const recipe = resolveRecipe(await findRecipe(name), dtype ? [...set, `dtype=${dtype}`] : set);
   const folder = out ?? join("runs", recipe.name);
   const collective = joinRanks();
@@ -100,14 +94,16 @@ async function trainByRecipe(
       signal,
       hub: { offline, ...(download && { onProgress: download.update }) },
       ...(threads !== undefined && { threads }),
-      onStart: ({ step, threads, parameters, trainable }) => {
+      ...(device !== "cpu" && { device }),
+      onStart: ({ step, threads, parameters, trainable, device }) => {
         if (!leads) return;
         download?.stop();
         const from = step > 0 ? `going on from step ${step}` : "from the start";
         process.stderr.write(
           `Training ${recipe.name}, ${millions(parameters)} M parameters` +
             `${trainable < parameters ? `, ${millions(trainable)} M of them trained` : ""}, ${from}, into ${folder}` +
-            `${collective.size > 1 ? `, ${collective.size} ranks with ${threads} threads each` : ""}\n`,
+            `${collective.size > 1 ? `, ${collective.size} ranks with ${threads} threads each` : ""}` +
+            `${device ? `, on ${device}` : ""}\n`,
         );
         show?.start(step);
       },

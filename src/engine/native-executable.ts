@@ -3,6 +3,7 @@ import { onnxElementType } from "../graph/ops/elementwise.js";
 import type { Executable, HostTensor } from "./engine.js";
 import type { OnnxRuntimeApi, Pointer, ValueInfo } from "./onnxruntime-api.js";
 import { DTYPES, matchTensors, type ValueSignature } from "./signature.js";
+import type { Turns } from "./turns.js";
 
 /** A session of ONNX Runtime over tensors in the caller's memory. */
 export class NativeExecutable implements Executable {
@@ -20,17 +21,21 @@ export class NativeExecutable implements Executable {
     private readonly session: Pointer,
     private readonly inputSignatures: readonly ValueSignature[],
     private readonly outputSignatures: readonly ValueSignature[],
+    private readonly turns: Turns | undefined,
   ) {
     this.inputs = inputSignatures.map(({ name }) => name);
     this.outputs = outputSignatures.map(({ name }) => name);
   }
 
-  /** Takes the session over, to release it when closed or here if it cannot be used. */
-  static of(api: OnnxRuntimeApi, memory: Pointer, session: Pointer): NativeExecutable {
+  /**
+   * Takes the session over, to release it when closed or here if it cannot be used.
+   * @param turns with what else its runs take turns. Default: nothing
+   */
+  static of(api: OnnxRuntimeApi, memory: Pointer, session: Pointer, turns?: Turns): NativeExecutable {
     try {
       const inputs = api.sessionInputs(session).map(signatureOf);
       const outputs = api.sessionOutputs(session).map(signatureOf);
-      return new NativeExecutable(api, memory, session, inputs, outputs);
+      return new NativeExecutable(api, memory, session, inputs, outputs, turns);
     } catch (error) {
       api.releaseSession(session);
       throw error;
@@ -46,7 +51,8 @@ export class NativeExecutable implements Executable {
     const sizes = new Map<string, number>();
     const read = matchTensors("input", this.inputSignatures, inputs, sizes);
     const written = matchTensors("output", this.outputSignatures, outputs, sizes);
-    const running = this.#call(read, written);
+    const call = () => this.#call(read, written);
+    const running = this.turns ? this.turns.take(call) : call();
     this.#running.set(running, [...read, ...written]);
     try {
       await running;
@@ -75,12 +81,14 @@ export class NativeExecutable implements Executable {
 
   async #finish(): Promise<void> {
     await Promise.allSettled(this.#running.keys());
-    this.api.releaseSession(this.session);
+    const release = async () => this.api.releaseSession(this.session);
+    await (this.turns ? this.turns.take(release) : release());
     this.onClose?.();
   }
 }
 
-function signatureOf({ name, elementType, dimensions, dimensionNames }: ValueInfo): ValueSignature {
+/** What an input or output of a session is, in our names. */
+export function signatureOf({ name, elementType, dimensions, dimensionNames }: ValueInfo): ValueSignature {
   const dtype = DTYPES.find((candidate) => onnxElementType(candidate) === elementType);
   if (!dtype)
     throw new LingolensError(

@@ -4,6 +4,7 @@ import type { CompileOptions, EncodedProgram, Engine } from "./engine.js";
 import { NativeExecutable } from "./native-executable.js";
 import { OnnxRuntimeApi, type Pointer } from "./onnxruntime-api.js";
 import { type LibraryOptions, onnxRuntimeLibrary } from "./onnxruntime-library.js";
+import { OpenPrograms } from "./open-programs.js";
 
 /** What the engines of one process share. It stays for the life of the process. */
 export interface Runtime {
@@ -35,18 +36,21 @@ export function nativeRuntime(options: LibraryOptions = {}): Promise<Runtime> {
 /**
  * A session for a program, to be released by whoever asks for it.
  * @param config further session options
+ * @param provide given the session's options, adds what runs programs elsewhere than on the processors
  */
 export async function createSession(
   { api, env }: Runtime,
   program: EncodedProgram,
   options: CompileOptions,
   config: Readonly<Record<string, string>> = {},
+  provide?: (options: Pointer) => void,
 ): Promise<Pointer> {
   const settings = api.createSessionOptions(threadsOf(options), {
     ...sessionConfig(program, options),
     ...config,
   });
   try {
+    provide?.(settings);
     return await api.createSession(env, program.bytes, settings);
   } finally {
     api.releaseSessionOptions(settings);
@@ -61,34 +65,14 @@ export async function createSession(
 export async function createNativeEngine(options: LibraryOptions = {}): Promise<Engine> {
   const shared = await nativeRuntime(options);
   const { api, cpu } = shared;
-  const open = new Set<Promise<NativeExecutable>>();
-  let closed = false;
-
-  async function compile(program: EncodedProgram, compileOptions: CompileOptions): Promise<NativeExecutable> {
-    return NativeExecutable.of(api, cpu, await createSession(shared, program, compileOptions));
-  }
-
+  const open = new OpenPrograms();
   return {
     description: `ONNX Runtime ${api.version}, CPU`,
-    async compile(program, compileOptions = {}) {
-      if (closed) throw new LingolensError("handle-closed", "This engine has been closed; create another.");
-      const compiling = compile(program, compileOptions);
-      open.add(compiling);
-      try {
-        const executable = await compiling;
-        executable.onClose = () => open.delete(compiling);
-        return executable;
-      } catch (error) {
-        open.delete(compiling);
-        throw error;
-      }
-    },
-    async close() {
-      closed = true;
-      await Promise.all(
-        [...open].map(async (compiling) => (await compiling.catch(() => undefined))?.close()),
-      );
-    },
+    compile: (program, compileOptions = {}) =>
+      open.add(async () =>
+        NativeExecutable.of(api, cpu, await createSession(shared, program, compileOptions)),
+      ),
+    close: () => open.close(),
   };
 }
 

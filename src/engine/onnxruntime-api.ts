@@ -40,6 +40,7 @@ const FUNCTIONS = {
   GetDimensionsCount: [61, STATUS, ["void*", "void*"]],
   GetDimensions: [62, STATUS, ["void*", "void*", "size_t"]],
   GetSymbolicDimensions: [63, STATUS, ["void*", "void*", "size_t"]],
+  CreateMemoryInfo: [68, STATUS, ["str", "int", "int", "int", "void*"]],
   CreateCpuMemoryInfo: [69, STATUS, ["int", "int", "void*"]],
   AllocatorFree: [76, STATUS, ["void*", "void*"]],
   GetAllocatorWithDefaultOptions: [78, STATUS, ["void*"]],
@@ -48,8 +49,21 @@ const FUNCTIONS = {
   ReleaseValue: [96, "void", ["void*"]],
   ReleaseTypeInfo: [98, "void", ["void*"]],
   ReleaseSessionOptions: [100, "void", ["void*"]],
+  GetAvailableProviders: [125, STATUS, ["void*", "void*"]],
+  ReleaseAvailableProviders: [126, STATUS, ["void*", "int"]],
   AddSessionConfigEntry: [130, STATUS, ["void*", "str", "str"]],
+  RunWithBinding: [133, STATUS, ["void*", "void*", "void*"]],
+  CreateIoBinding: [134, STATUS, ["void*", "void*"]],
+  ReleaseIoBinding: [135, "void", ["void*"]],
+  BindInput: [136, STATUS, ["void*", "str", "void*"]],
+  BindOutput: [137, STATUS, ["void*", "str", "void*"]],
+  BindOutputToDevice: [138, STATUS, ["void*", "str", "void*"]],
+  GetBoundOutputValues: [140, STATUS, ["void*", "void*", "void*", "void*"]],
   CreateAndRegisterAllocator: [144, STATUS, ["void*", "void*", "void*"]],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, STATUS, ["void*", "void*"]],
+  CreateCUDAProviderOptions: [205, STATUS, ["void*"]],
+  ReleaseCUDAProviderOptions: [208, "void", ["void*"]],
+  SessionOptionsAppendExecutionProvider: [216, STATUS, ["void*", "str", "str*", "str*", "size_t"]],
 } as const satisfies Record<string, readonly [number, string, readonly string[]]>;
 
 /** A C function that koffi calls, at once or (`async`) on a thread of libuv's pool. */
@@ -146,6 +160,37 @@ export class OnnxRuntimeApi {
     return this.#make("CreateCpuMemoryInfo", DEVICE_ALLOCATOR, DEFAULT_MEMORY);
   }
 
+  /** @param name of a device's memory, such as "Cuda" */
+  createDeviceMemoryInfo(name: string): Pointer {
+    const firstDevice = 0;
+    return this.#make("CreateMemoryInfo", name, DEVICE_ALLOCATOR, firstDevice, DEFAULT_MEMORY);
+  }
+
+  /** Names of the execution providers that the library was built with, such as "WebGpuExecutionProvider". */
+  availableProviders(): string[] {
+    const names = new BigUint64Array(1);
+    const count = new Int32Array(1);
+    this.#call("GetAvailableProviders", names, count);
+    const providers = koffi.decode(names[0]!, "str", count[0]!) as string[];
+    this.#call("ReleaseAvailableProviders", names[0]!, count[0]!);
+    return providers;
+  }
+
+  /** Lets a session run on the GPU what WebGPU's provider can. */
+  appendWebGpu(options: Pointer): void {
+    this.#call("SessionOptionsAppendExecutionProvider", options, "WebGPU", [], [], 0);
+  }
+
+  /** Lets a session run on the first NVIDIA GPU what CUDA's provider can. */
+  appendCuda(options: Pointer): void {
+    const settings = this.#make("CreateCUDAProviderOptions");
+    try {
+      this.#call("SessionOptionsAppendExecutionProvider_CUDA_V2", options, settings);
+    } finally {
+      this.functions.ReleaseCUDAProviderOptions(settings);
+    }
+  }
+
   /**
    * Memory to work in for all sessions of an environment that are created with `session.use_env_allocators`; others have
    * some of their own each.
@@ -223,6 +268,48 @@ export class OnnxRuntimeApi {
       outputs.length,
       outputs,
     ]);
+  }
+
+  /** What a run reads and writes, by name. */
+  createBinding(session: Pointer): Pointer {
+    return this.#make("CreateIoBinding", session);
+  }
+
+  /** Off the calling thread, as what lies in the caller's memory is copied to the device at once. */
+  async bindInput(binding: Pointer, name: string, tensor: Pointer): Promise<void> {
+    await this.#callLater("BindInput", [binding, name, tensor]);
+  }
+
+  /** Has an output written to a tensor. */
+  bindOutput(binding: Pointer, name: string, tensor: Pointer): void {
+    this.#call("BindOutput", binding, name, tensor);
+  }
+
+  /** Has an output written to new memory of a device. */
+  bindNewOutput(binding: Pointer, name: string, memory: Pointer): void {
+    this.#call("BindOutputToDevice", binding, name, memory);
+  }
+
+  /** The outputs' tensors after a run, in the order in which they were bound, each to be released. */
+  boundOutputs(binding: Pointer): Pointer[] {
+    const allocator = this.#make("GetAllocatorWithDefaultOptions");
+    const values = new BigUint64Array(1);
+    const count = new BigUint64Array(1);
+    this.#call("GetBoundOutputValues", binding, allocator, values, count);
+    if (count[0] === 0n) return [];
+    const tensors = koffi.decode(values[0]!, "void*", Number(count[0])) as Pointer[];
+    this.#call("AllocatorFree", allocator, values[0]!);
+    return tensors;
+  }
+
+  /** Off the calling thread. */
+  async runBinding(session: Pointer, binding: Pointer): Promise<void> {
+    const defaultOptions = null;
+    await this.#callLater("RunWithBinding", [session, defaultOptions, binding]);
+  }
+
+  releaseBinding(binding: Pointer): void {
+    this.functions.ReleaseIoBinding(binding);
   }
 
   releaseSessionOptions(options: Pointer): void {

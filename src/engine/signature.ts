@@ -9,6 +9,9 @@ export interface ValueSignature {
   readonly shape: readonly (number | string)[];
 }
 
+/** A tensor in the caller's memory, or one elsewhere, whose memory is whoever's that made it. */
+type TypedTensor = Pick<HostTensor, "dtype" | "shape">;
+
 /** The memory of a tensor's elements. */
 const MEMORY: Readonly<Record<DType, { array: string; bytes: number }>> = {
   float32: { array: "Float32Array", bytes: 4 },
@@ -36,26 +39,26 @@ export const DTYPES = Object.keys(MEMORY) as DType[];
  * @param sizes sizes of named dimensions; names that are met first are added
  * @throws {LingolensError} `shape-mismatch`
  */
-export function matchTensors(
+export function matchTensors<T extends TypedTensor>(
   side: "input" | "output",
   signatures: readonly ValueSignature[],
-  tensors: Readonly<Record<string, HostTensor>>,
+  tensors: Readonly<Record<string, T>>,
   sizes: Map<string, number>,
-): HostTensor[] {
+): T[] {
   if (side === "output") refuseUnknown(signatures, tensors);
   return signatures.map((signature) => {
     const tensor = tensors[signature.name];
     if (!tensor)
       throw mismatch(`The program's ${side} "${signature.name}" (${describe(signature)}) was not given.`);
     matchType(side, signature, tensor, sizes);
-    matchMemory(side, signature.name, tensor);
+    if ("data" in tensor) matchMemory(side, signature.name, tensor as TypedTensor as HostTensor);
     return tensor;
   });
 }
 
 function refuseUnknown(
   signatures: readonly ValueSignature[],
-  tensors: Readonly<Record<string, HostTensor>>,
+  tensors: Readonly<Record<string, TypedTensor>>,
 ): void {
   const known = new Set(signatures.map(({ name }) => name));
   const unknown = Object.keys(tensors).find((name) => !known.has(name));
@@ -66,7 +69,7 @@ function refuseUnknown(
 function matchType(
   side: string,
   signature: ValueSignature,
-  tensor: HostTensor,
+  tensor: TypedTensor,
   sizes: Map<string, number>,
 ): void {
   const axisFits = (size: number, axis: number) => {

@@ -39,6 +39,21 @@ export interface BatchPlace extends DropoutKey {
 /** Scores are kept from the forward to the backward pass up to so many bytes, such as of 512 tokens of the original. */
 const KEPT_SCORES = 1 << 29;
 
+export function keepsScores({ decoder }: CaptionerConfig, maxTokens: number): boolean {
+  return 4 * maxTokens * decoder.vocabularySize <= KEPT_SCORES;
+}
+
+/** The total of no pictures. */
+export const nothing: GradientTotal = { lossSum: 0, tokens: 0, operations: 0 };
+
+export function addTotals(a: GradientTotal, b: GradientTotal): GradientTotal {
+  return {
+    lossSum: a.lossSum + b.lossSum,
+    tokens: a.tokens + b.tokens,
+    operations: a.operations + b.operations,
+  };
+}
+
 /** A batch's summed loss and the gradient of that sum. */
 export class GradientProgram {
   private constructor(
@@ -59,8 +74,11 @@ export class GradientProgram {
     const { trainable, labelSmoothing, maxTokens, threads, dtype } = options;
     const dropout = new Dropout(options.dropout);
     const inputDropout = new InputDropout(options.inputDropout, options.maskId);
-    const recompute = 4 * maxTokens * config.decoder.vocabularySize > KEPT_SCORES;
-    const outputs = trainProgram(config, trainable, { labelSmoothing, recompute, dropout: dropout.apply });
+    const outputs = trainProgram(config, trainable, {
+      labelSmoothing,
+      recompute: !keepsScores(config, maxTokens),
+      dropout: dropout.apply,
+    });
     const program = await compileProgram(engine, outputs.program, {
       ...(threads !== undefined && { threads }),
       ...(dtype && { dtype }),
@@ -88,7 +106,7 @@ export class GradientProgram {
     const { places, labels } = targets;
     if (places.length === 0) {
       for (const stretch of gradient.stretches) stretch.fill(0);
-      return { lossSum: 0, tokens: 0, operations: 0 };
+      return nothing;
     }
     const shape = batch.labels.shape as [number, number, number];
     const decoderInputIds = this.inputDropout.apply(batch.decoderInputIds, place, place.firstPicture);
@@ -150,12 +168,18 @@ export function lossFeeds(
   config: CaptionerConfig,
   { tensors }: FlatTensors,
   batch: CaptionBatch,
-  { places, labels }: LossTargets,
+  targets: LossTargets,
 ): Record<string, HostTensor> {
   return {
     ...tensors,
     ...blockTensors(config, tensors[EMBEDDING]!),
     ...batch,
+    ...targetFeeds(targets),
+  };
+}
+
+export function targetFeeds({ places, labels }: LossTargets): Record<string, HostTensor> {
+  return {
     targets: { dtype: "int64", shape: [places.length], data: places },
     targetLabels: { dtype: "int64", shape: [labels.length], data: labels },
   };

@@ -2,7 +2,7 @@ import type { CaptionerConfig } from "../model/config.js";
 import { type CaptionedPicture, makeBatch } from "./batch.js";
 import { type Collective, sumOverRanks } from "./collective/collective.js";
 import { oneProcess } from "./collective/one-process.js";
-import type { GradientProgram, GradientTotal } from "./gradient-program.js";
+import { addTotals, type GradientProgram, type GradientTotal, nothing } from "./gradient-program.js";
 import { allocateFlat, type FlatTensors, type ParameterShapes, type TrainingMemory } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
 import { addLoop, type SharedLoops } from "./shared-loops.js";
@@ -70,7 +70,7 @@ export class GradientSum {
     const sum = this.#workers[worker]!;
     const part = this.#parts[worker]!;
     const size = pictures.length / gradientAccumulation;
-    let total: GradientTotal = { lossSum: 0, tokens: 0, operations: 0 };
+    let total = nothing;
     if (part !== sum) for (const stretch of sum.stretches) stretch.fill(0);
     for (let start = 0; start < pictures.length; start += size) {
       const batch = makeBatch(pictures.slice(start, start + size), this.config, maxLength);
@@ -80,12 +80,4 @@ export class GradientSum {
     }
     return total;
   }
-}
-
-function addTotals(a: GradientTotal, b: GradientTotal): GradientTotal {
-  return {
-    lossSum: a.lossSum + b.lossSum,
-    tokens: a.tokens + b.tokens,
-    operations: a.operations + b.operations,
-  };
 }

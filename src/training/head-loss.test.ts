@@ -67,7 +67,10 @@ it.each([
 ])(
   "with smoothing %f, scores computed again: %s, is the plain loss and gradient",
   async (smoothing, recompute) => {
-    const blocks = vocabularyBlocks("matrix", VOCABULARY);
+    const blocks = vocabularyBlocks("matrix", VOCABULARY).map((block) => ({
+      ...block,
+      matrix: parameter(block.name, [block.end - block.start, WIDTH]),
+    }));
     expect(blocks).toHaveLength(3);
     const head = headLoss({
       hidden: input("hidden", "float32", ["tokens", WIDTH]),

@@ -8,7 +8,6 @@ import {
   matMul,
   max,
   multiply,
-  parameter,
   reshape,
   slice,
   softmax,
@@ -21,10 +20,15 @@ import {
 
 /** A stretch of the vocabulary whose scores are computed at once. */
 export interface VocabularyBlock {
-  /** Of the parameter that holds these rows of the embedding. */
+  /** Of the parameter that holds these rows of the embedding, where they are fed by themselves. */
   readonly name: string;
   readonly start: number;
   readonly end: number;
+}
+
+/** A block with its rows of the head's matrix, [end − start, width]. */
+export interface HeadBlock extends VocabularyBlock {
+  readonly matrix: Tensor;
 }
 
 /** Rows of a block: the scores of 256 tokens for so many stay in the processor's caches from one operation to the next. */
@@ -47,7 +51,7 @@ export interface HeadLossInputs {
   readonly labels: Tensor;
   /** [vocabulary] */
   readonly bias: Tensor;
-  readonly blocks: readonly VocabularyBlock[];
+  readonly blocks: readonly HeadBlock[];
   /** Share of the target's probability spread over all other tokens. */
   readonly labelSmoothing: number;
   /** Compute the probabilities a second time for the gradient, instead of keeping [tokens, vocabulary] of them. */
@@ -80,13 +84,12 @@ export interface HeadLoss {
  */
 export function headLoss(inputs: HeadLossInputs): HeadLoss {
   const { hidden, labelRows, labels, bias, blocks, labelSmoothing, recompute } = inputs;
-  const [tokens, width] = hidden.shape as [Tensor["shape"][0], number];
+  const tokens = hidden.shape[0]!;
   const vocabulary = bias.shape[0] as number;
   const rest = labelSmoothing / (vocabulary - 1);
   const labelShare = 1 - labelSmoothing - rest;
 
-  const scored = blocks.map(({ name, start, end }) => {
-    const matrix = parameter(name, [end - start, width]);
+  const scored = blocks.map(({ matrix, start, end }) => {
     const blockBias = slice(bias, 0, start, end);
     const logits = gemm(hidden, matrix, blockBias, { transposeB: true });
     const shares = softmax(logits);
@@ -106,14 +109,14 @@ export function headLoss(inputs: HeadLossInputs): HeadLoss {
   const logNormalizer = add(highest, log(total)); // [tokens, 1]
 
   const labelLogits = add(sum(multiply(hidden, labelRows), { axes: [1] }), gather(bias, labels));
-  let losses = subtract(reshape(logNormalizer, [tokens!]), labelLogits);
+  let losses = subtract(reshape(logNormalizer, [tokens]), labelLogits);
   if (labelSmoothing > 0) {
     const confidence = 1 - labelSmoothing;
     const entropy = -(confidence * Math.log(confidence) + (vocabulary - 1) * rest * Math.log(rest));
     // −Σ target·log p = labelShare·(−log p_label) + rest·Σ(−log p)
     const sums = scored.map(({ logits }) => sum(logits, { axes: [1] }));
     const all = subtract(
-      multiply(vocabulary, reshape(logNormalizer, [tokens!])),
+      multiply(vocabulary, reshape(logNormalizer, [tokens])),
       sums.reduce((a, b) => add(a, b)),
     );
     losses = subtract(add(multiply(labelShare, losses), multiply(rest, all)), entropy);

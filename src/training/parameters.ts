@@ -189,8 +189,7 @@ export function fillShare(
 ): void {
   const { data } = tensors[name]!;
   checkCount(name, values, data.length);
-  const at = whole.findIndex(({ buffer }) => buffer === data.buffer);
-  const first = (data.byteOffset - whole[at]!.byteOffset) / data.BYTES_PER_ELEMENT;
+  const { at, first } = placeOf(whole, data);
   const own = shareOf(whole[at]!.length, ranks);
   const common: Share = {
     start: Math.max(first, own.start),
@@ -198,6 +197,23 @@ export function fillShare(
   };
   if (common.start < common.end)
     stretches[at]!.set(values.subarray(common.start - first, common.end - first), common.start - own.start);
+}
+
+/** The stretch that a tensor is a view of, and where in it the tensor begins. */
+function placeOf(stretches: readonly Float32Array[], data: Float32Array): { at: number; first: number } {
+  const at = stretches.findIndex(({ buffer }) => buffer === data.buffer);
+  return { at, first: (data.byteOffset - stretches[at]!.byteOffset) / data.BYTES_PER_ELEMENT };
+}
+
+/** A view of what stretches hold of a tensor, where one process holds all. */
+export function partOf(
+  { stretches }: Stretches,
+  { stretches: whole, tensors }: FlatTensors,
+  name: string,
+): Float32Array {
+  const { data } = tensors[name]!;
+  const { at, first } = placeOf(whole, data);
+  return stretches[at]!.subarray(first, first + data.length);
 }
 
 function checkCount(

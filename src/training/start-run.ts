@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { LANGUAGES_FIELD } from "../captioner/languages.js";
+import { createDeviceEngine, type DeviceEngine } from "../engine/device/device-engine.js";
+import type { DeviceName } from "../engine/device/device-kind.js";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
 import { type PreprocessorConfig, readPreprocessorConfig } from "../image/preprocessor-config.js";
@@ -48,6 +50,8 @@ export interface RunOptions {
   readonly resume?: string;
   /** The processes that train together, all with the same options. Default: this one alone. */
   readonly collective?: Collective;
+  /** The GPU to train on, by this process alone and in float32. Default: the engine trains. */
+  readonly device?: DeviceName;
   /** Default: the processors that this process may use, or its share of them where others of its ranks do. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
@@ -64,6 +68,8 @@ export interface RunStart {
   readonly step: number;
   /** Of this process. */
   readonly threads: number;
+  /** What trains on a GPU, where one does. */
+  readonly device?: string;
   /** Numbers of the model, and how many of them are not frozen. */
   readonly parameters: number;
   readonly trainable: number;
@@ -71,8 +77,20 @@ export interface RunStart {
 
 /** Trains by a recipe, from its start or from a checkpoint, into a run folder. */
 export async function startRun(engine: Engine, options: RunOptions): Promise<void> {
-  const { recipe, out, resume = "auto", collective = oneProcess } = options;
+  const { recipe, collective = oneProcess } = options;
   checkShares(recipe, collective);
+  if (!options.device) return runOn(engine, undefined, options);
+  checkDevice(options.device, recipe, collective);
+  const device = await createDeviceEngine(options.device);
+  try {
+    await runOn(engine, device, options);
+  } finally {
+    await device.close();
+  }
+}
+
+async function runOn(engine: Engine, device: DeviceEngine | undefined, options: RunOptions): Promise<void> {
+  const { recipe, out, resume = "auto", collective = oneProcess } = options;
   const checkpoint = await fromRank0(collective, async () => {
     const found = await checkpointToResume(out, resume, options.onWarning);
     if (found !== undefined && resume === "auto") await checkSameModel(out, recipe);
@@ -93,6 +111,7 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
   options.onStart?.({
     step: state.progress.step,
     threads,
+    ...(device && { device: device.description }),
     parameters: countElements(state.memory.parameters),
     trainable: countElements(state.memory.gradients),
   });
@@ -120,6 +139,7 @@ export async function startRun(engine: Engine, options: RunOptions): Promise<voi
           generationConfig,
         });
       },
+      ...(device && { device }),
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),
       ...(onWarning && { onWarning }),
@@ -137,6 +157,16 @@ function checkShares({ batchSize, workers, gradientAccumulation }: Recipe, { siz
     `Recipe: batchSize (${batchSize}) is not a multiple of ranks × workers × gradientAccumulation ` +
       `(${size} × ${workers} × ${gradientAccumulation}). batchSize counts the pictures of all ranks together.`,
   );
+}
+
+/** @throws {LingolensError} `option-unsupported` for what the processors can do, and a device cannot */
+function checkDevice(device: DeviceName, { dtype }: Recipe, { size }: Collective): void {
+  const refused =
+    dtype === "bf16"
+      ? "dtype bf16, which is of processors: products on a GPU are in fp32"
+      : size > 1 && `${size} ranks: a GPU is trained on by one process`;
+  if (!refused) return;
+  throw new LingolensError("option-unsupported", `--device ${device} does not go with ${refused}.`);
 }
 
 async function checkpointToResume(

@@ -13,7 +13,13 @@ import {
 import { CaptionerGraph, captionInputs } from "../model/captioner.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { EMBEDDING, HEAD_BIAS } from "../model/mbart-decoder.js";
-import { type HeadLoss, headLoss, type VocabularyBlock, vocabularyBlocks } from "./head-loss.js";
+import {
+  type HeadBlock,
+  type HeadLoss,
+  headLoss,
+  type VocabularyBlock,
+  vocabularyBlocks,
+} from "./head-loss.js";
 
 /** Pictures with their captions, ready to be fed. */
 export interface CaptionBatch {
@@ -36,16 +42,18 @@ export function embeddingBlocks({ decoder }: CaptionerConfig): VocabularyBlock[]
   return vocabularyBlocks(EMBEDDING, decoder.vocabularySize);
 }
 
-interface LossOptions {
+export interface LossOptions {
   /** Default 0. */
   readonly labelSmoothing?: number;
   /** See `HeadLossInputs`. Default false. */
   readonly recompute?: boolean;
   /** What is done to the decoder's hidden states. Default: nothing. */
   readonly dropout?: (x: Tensor) => Tensor;
+  /** The head's rows of the embedding. Default: each block is fed as a parameter of its own, since a slice is a copy. */
+  readonly blocks?: (embedding: Tensor) => readonly HeadBlock[];
 }
 
-interface LossGraph {
+export interface LossGraph {
   readonly head: HeadLoss;
   /** [tokens, hidden]: what the head's product reads. */
   readonly hidden: Tensor;
@@ -53,8 +61,16 @@ interface LossGraph {
   readonly tokens: Tensor;
 }
 
-function lossGraph(config: CaptionerConfig, options: LossOptions): LossGraph {
-  const { labelSmoothing = 0, recompute = false, dropout } = options;
+function blockParameters(config: CaptionerConfig): HeadBlock[] {
+  const { hiddenSize } = config.decoder;
+  return embeddingBlocks(config).map((block) => ({
+    ...block,
+    matrix: parameter(block.name, [block.end - block.start, hiddenSize]),
+  }));
+}
+
+export function lossGraph(config: CaptionerConfig, options: LossOptions): LossGraph {
+  const { labelSmoothing = 0, recompute = false, dropout, blocks = () => blockParameters(config) } = options;
   const graph = new CaptionerGraph(config);
   const { ids, positions } = captionInputs();
   const { cross } = graph.encode(graph.pixelValues());
@@ -72,7 +88,7 @@ function lossGraph(config: CaptionerConfig, options: LossOptions): LossGraph {
     labelRows: gather(embedding, labels),
     labels,
     bias: reshape(parameter(HEAD_BIAS, [1, vocabularySize]), [vocabularySize]),
-    blocks: embeddingBlocks(config),
+    blocks: blocks(embedding),
     labelSmoothing,
     recompute,
   });
@@ -107,21 +123,32 @@ export function trainProgram(
   const outputs: Record<string, Tensor> = { losses: head.losses };
   if (trainable.has(HEAD_BIAS)) outputs[gradientName(HEAD_BIAS)] = head.bias;
   if (trainable.has(EMBEDDING)) outputs.labelHidden = hidden;
+  const { gradients, tokenGradients } = gradientsBelowHead({ head, hidden, tokens }, trainable);
+  Object.assign(outputs, gradients);
+  if (tokenGradients) {
+    outputs.tokenGradients = tokenGradients;
+    // ONNX Runtime orders its work from the last output back: the blocks come first, one by one.
+    for (const [i, { name }] of [...embeddingBlocks(config).entries()].reverse())
+      outputs[gradientName(name)] = head.blocks[i]!;
+  }
+  return { program: { outputs }, labelShare: head.labelShare };
+}
+
+/**
+ * Gradients of what is trained but for the head, by `gradientName`, and, where the embedding is trained, those of its rows
+ * that the decoder looked up.
+ */
+export function gradientsBelowHead(
+  { head, hidden, tokens }: LossGraph,
+  trainable: ReadonlySet<string>,
+): { gradients: Record<string, Tensor>; tokenGradients?: Tensor } {
   // Parameters that the loss does not depend on, such as CLIP's last norm, have no gradient to compute. The embedding's
   // own part in the hidden states ends at the rows that were looked up.
   const wrt = [...programParameters({ outputs: { hidden } })].filter(
     ([name]) => trainable.has(name) && name !== EMBEDDING,
   );
   const ends = wrt.map(([, tensor]) => tensor);
-  const gradients = gradFrom(hidden, head.hidden, trainable.has(EMBEDDING) ? [...ends, tokens] : ends);
-  wrt.forEach(([name], i) => {
-    outputs[gradientName(name)] = gradients[i]!;
-  });
-  if (trainable.has(EMBEDDING)) {
-    outputs.tokenGradients = gradients.at(-1)!;
-    // ONNX Runtime orders its work from the last output back: the blocks come first, one by one.
-    for (const [i, { name }] of [...embeddingBlocks(config).entries()].reverse())
-      outputs[gradientName(name)] = head.blocks[i]!;
-  }
-  return { program: { outputs }, labelShare: head.labelShare };
+  const all = gradFrom(hidden, head.hidden, trainable.has(EMBEDDING) ? [...ends, tokens] : ends);
+  const gradients = Object.fromEntries(wrt.map(([name], i) => [gradientName(name), all[i]!]));
+  return { gradients, ...(trainable.has(EMBEDDING) && { tokenGradients: all.at(-1)! }) };
 }

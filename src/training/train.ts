@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { DeviceEngine } from "../engine/device/device-engine.js";
 import type { Engine } from "../engine/engine.js";
 import { LingolensError } from "../errors.js";
 import type { PreprocessorConfig } from "../image/preprocessor-config.js";
@@ -7,26 +8,29 @@ import type { CaptionerConfig } from "../model/config.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { removeLeftovers, writeFileAtomically, writeFolderAtomically } from "../weights/atomic-file.js";
 import type { RawJson } from "../weights/model-folder.js";
-import { adamWStep, globalNorm } from "./adamw.js";
 import type { TrainingState } from "./checkpoint.js";
 import { CheckpointWriter, inRunFolder } from "./checkpoint-writer.js";
 import { anyRank, type Collective, shareOf, sumOverRanks, threadsOfRank } from "./collective/collective.js";
 import { oneProcess } from "./collective/one-process.js";
 import { compareRanks } from "./compare-ranks.js";
 import type { TrainingData } from "./data.js";
+import { DeviceLearner } from "./device/device-learner.js";
 import { Evaluator } from "./evaluator.js";
-import { GradientProgram, type GradientTotal } from "./gradient-program.js";
-import { GradientSum } from "./gradient-sum.js";
-import { type FlatTensors, shareOfMemory } from "./parameters.js";
-import { measureProductSpeed } from "./product-speed.js";
+import type { GradientTotal } from "./gradient-program.js";
+import { HostLearner } from "./host-learner.js";
+import type { Learner } from "./learner.js";
+import type { FlatTensors } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
 import { RunLog } from "./run-log.js";
 import { writeRunReport } from "./run-report.js";
 import { learningRateAt } from "./schedule.js";
-import { roundFrozen, roundParameters, SharedLoops } from "./shared-loops.js";
+import { SharedLoops } from "./shared-loops.js";
 
 export interface TrainOptions {
+  /** Evaluates, and trains where there is no device. */
   readonly engine: Engine;
+  /** The GPU that trains. Default: the engine does. */
+  readonly device?: DeviceEngine;
   readonly config: CaptionerConfig;
   readonly recipe: Recipe;
   readonly data: TrainingData;
@@ -94,13 +98,10 @@ export async function train(options: TrainOptions): Promise<void> {
   const loops = new SharedLoops(threads);
   const own = shareOf(recipe.batchSize, collective);
   const partSize = recipe.batchSize / (collective.size * recipe.workers * recipe.gradientAccumulation);
-  const program = await GradientProgram.compile(engine, config, {
-    ...recipe,
-    maskId: options.tokenizer.maskId,
-    trainable: new Set(Object.keys(memory.gradients.tensors)),
-    maxTokens: partSize * recipe.languages.length * recipe.maxLength,
-    threads: Math.max(1, Math.floor(threads / recipe.workers)),
-  });
+  const shared = { config, recipe, memory, maskId: options.tokenizer.maskId, partSize };
+  const learner: Learner = options.device
+    ? await DeviceLearner.create(options.device, shared)
+    : await HostLearner.create(engine, { ...shared, collective, loops, threads });
   const evaluator = await Evaluator.compile(engine, {
     ...options,
     parameters: memory.parameters,
@@ -108,11 +109,8 @@ export async function train(options: TrainOptions): Promise<void> {
     threads,
   });
   const partTokens = Math.round((partSize * recipe.languages.length * recipe.maxLength) / 2);
-  const ownSpeed = await measureProductSpeed(engine, config, partTokens, { threads, dtype: recipe.dtype });
+  const ownSpeed = await learner.productSpeed(partTokens);
   const [productSpeed] = (await sumOverRanks(collective, [ownSpeed])) as [number];
-  roundFrozen(memory);
-  await roundParameters(loops, memory.parameters);
-  const gradients = new GradientSum(program, loops, memory, recipe, config, collective);
   const keep = recipe.keepCheckpoints;
   const checkpoints = new CheckpointWriter({ out, loops, collective, keep, writeModel });
   let saved = progress.step;
@@ -125,18 +123,21 @@ export async function train(options: TrainOptions): Promise<void> {
     let pictures = await data.batch(progress.step, own);
     while (progress.step < recipe.steps) {
       if (await anyRank(collective, signal?.aborted === true)) {
-        if (progress.step > saved) await checkpoints.start(state);
+        if (progress.step > saved) {
+          await learner.bringHome("all");
+          await checkpoints.start(state);
+        }
         await checkpoints.finish();
         return await end(stopped(progress.step));
       }
       checkpoints.check();
-      const running = gradients.compute(pictures, progress.step, own.start);
+      const running = learner.gradient(pictures, progress.step, own.start);
       // The next pictures are made ready while the engine works on these.
       const next = progress.step + 1;
       const upcoming = next < recipe.steps ? data.batch(next, own) : Promise.resolve([]);
       upcoming.catch(() => {}); // Whatever fails is thrown where it is waited for.
       const total = await running;
-      const { norm, learningRate } = await update(options, loops, collective, total);
+      const { norm, learningRate } = await update(options, learner, total);
       if (progress.skippedInARow >= recipe.maxSkippedSteps)
         return await end(divergence(progress.step, recipe));
       if (collective.size > 1 && progress.step % recipe.checkEvery === 0) {
@@ -179,12 +180,14 @@ export async function train(options: TrainOptions): Promise<void> {
       const evaluated =
         leads && data.validationCount > 0 && (done || progress.step % recipe.evaluateEvery === 0);
       if (evaluated) {
+        await learner.bringHome("parameters");
         const evaluation = await evaluator.run();
         evaluationLoss = evaluation.loss;
         await log?.evaluation(progress.step, evaluation);
         window.since = performance.now();
       }
       if (done || progress.step % recipe.checkpointEvery === 0) {
+        await learner.bringHome("all");
         await checkpoints.start(state, evaluated ? evaluationLoss : undefined);
         saved = progress.step;
       }
@@ -201,7 +204,7 @@ export async function train(options: TrainOptions): Promise<void> {
     await collective.close();
   } finally {
     await checkpoints.settled();
-    await Promise.all([program.close(), evaluator.close(), loops.close(), log?.close()]);
+    await Promise.all([learner.close(), evaluator.close(), loops.close(), log?.close()]);
   }
 }
 
@@ -221,22 +224,17 @@ async function prepareFolder(out: string, recipe: Recipe): Promise<void> {
 
 /** The optimiser's step with the summed gradient, or none where that is not finite. */
 async function update(
-  { recipe, state: { progress, memory }, onWarning }: TrainOptions,
-  loops: SharedLoops,
-  collective: Collective,
+  { recipe, state: { progress }, collective = oneProcess, onWarning }: TrainOptions,
+  learner: Learner,
   { lossSum, tokens }: GradientTotal,
 ): Promise<{ norm: number; learningRate: number }> {
   const learningRate = learningRateAt(progress.step, recipe);
-  const own = shareOfMemory(memory, collective);
-  const norm = (await globalNorm(loops, own.gradients, collective)) / tokens;
+  const norm = (await learner.norm()) / tokens;
   const { sinceLog } = progress;
   if (Number.isFinite(lossSum) && Number.isFinite(norm)) {
     const clip = recipe.clipNorm > 0 && norm > recipe.clipNorm ? recipe.clipNorm / norm : 1;
     progress.optimizerStep += 1;
-    await adamWStep(loops, own, progress.optimizerStep, recipe, learningRate, clip / tokens);
-    for (const stretch of memory.parameters.stretches) await collective.allGather(stretch);
-    // The update has rounded this rank's share.
-    if (collective.size > 1) await roundParameters(loops, memory.parameters);
+    await learner.update(progress.optimizerStep, learningRate, clip / tokens);
     progress.skippedInARow = 0;
     progress.sinceLog = {
       ...sinceLog,

@@ -1,4 +1,4 @@
-import { type Dimension, elementCount, formatShape, normalizeAxis, type Shape } from "../shape.js";
+import { type Dimension, elementCount, formatShape, normalizeAxis, type Shape, sameShape } from "../shape.js";
 import { apply, define, type Op, shapeError, type Tensor, type TensorType } from "../tensor.js";
 import { expand, reshape } from "./shape.js";
 
@@ -90,6 +90,30 @@ const scatterAddOp = define<{ shape: Shape; axis: number }>({
 /** Zeros of `shape` with every update added at its index along `axis`. */
 export function scatterAdd(shape: Shape, indices: Tensor, updates: Tensor, axis: number): Tensor {
   return scatterAddOp([indices, updates], { shape, axis: normalizeAxis("scatterAdd", axis, shape.length) });
+}
+
+const addRowsOp = define<null>({
+  name: "addRows",
+  infer: (inputs) => {
+    const [table, ids, rows] = inputs as [TensorType, TensorType, TensorType];
+    const fits =
+      ids.dtype === "int64" &&
+      ids.shape.length === 1 &&
+      rows.dtype === table.dtype &&
+      sameShape(rows.shape, [ids.shape[0]!, ...table.shape.slice(1)]);
+    if (!fits)
+      throw shapeError("addRows", inputs, "a table [rows, ...], int64 ids [n], and what is added [n, ...]");
+    return [table];
+  },
+  lower: (onnx, [table, ids, rows]) => {
+    const indices = onnx.emit("Reshape", [ids!, onnx.constant([-1, 1])])[0]!;
+    return onnx.emit("ScatterND", [table!, indices, rows!], { attributes: { reduction: { string: "add" } } });
+  },
+});
+
+/** The table with a row added to each of those that `ids` names, which must be different ones. No gradient. */
+export function addRows(table: Tensor, ids: Tensor, rows: Tensor): Tensor {
+  return addRowsOp([table, ids, rows], null);
 }
 
 const topKOp: Op<null> = {
