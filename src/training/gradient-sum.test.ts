@@ -1,59 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { maxAbsolute, maxAbsoluteDifference } from "../../test/support/tiny-model.js";
+import { config, pictures } from "../../test/support/tiny-pictures.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
-import type { CaptionerConfig } from "../model/config.js";
 import { initializeParameters } from "../model/initialize.js";
-import { randomNumbers } from "../model/random.js";
 import { recipes } from "../recipes/index.js";
 import { parameterShapes } from "../weights/parameter-shapes.js";
-import type { CaptionedPicture } from "./batch.js";
 import { GradientProgram } from "./gradient-program.js";
 import { GradientSum } from "./gradient-sum.js";
 import { allocateTraining, fillTensor, type TrainingMemory } from "./parameters.js";
 import { resolveRecipe } from "./recipe.js";
 import { SharedLoops } from "./shared-loops.js";
 
-const config: CaptionerConfig = {
-  vision: {
-    hiddenSize: 16,
-    layers: 1,
-    heads: 2,
-    intermediateSize: 32,
-    imageSize: 8,
-    patchSize: 4,
-    channels: 3,
-    layerNormEps: 1e-5,
-    activation: "quick_gelu",
-  },
-  decoder: {
-    hiddenSize: 16,
-    layers: 1,
-    heads: 2,
-    ffnDim: 32,
-    vocabularySize: 40,
-    maxPositions: 16,
-    layerNormEps: 1e-5,
-    activation: "gelu",
-    scaleEmbedding: true,
-    dropout: 0,
-  },
-  ids: { bos: 0, pad: 1, eos: 2, decoderStart: 2 },
-};
-
-/** Eight pictures with captions of 2 to 12 tokens in two languages, one of which has none for some. */
-const pictures: readonly CaptionedPicture[] = Array.from({ length: 8 }, (_, i) => {
-  const random = randomNumbers(i);
-  const caption = (length: number) => [
-    39,
-    ...Array.from({ length: length - 2 }, () => 3 + Math.floor(random() * 36)),
-    2,
-  ];
-  return {
-    pixelValues: Float32Array.from({ length: 3 * 8 * 8 }, () => random() * 2 - 1),
-    captions: [caption(2 + i), i % 3 === 0 ? [] : caption(12 - i)],
-  };
-});
 const tokens = pictures.flatMap(({ captions }) => captions).reduce((sum, { length }) => sum + length, 0);
 
 const shapes = parameterShapes(config);

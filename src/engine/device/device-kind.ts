@@ -14,6 +14,17 @@ export interface DeviceKind {
   readonly append: (options: Pointer) => void;
 }
 
+/** What is asked of ONNX Runtime about devices. */
+export type ProviderApi = Pick<
+  OnnxRuntimeApi,
+  | "version"
+  | "availableProviders"
+  | "createSessionOptions"
+  | "releaseSessionOptions"
+  | "appendWebGpu"
+  | "appendCuda"
+>;
+
 /** What to do where there is no such device. */
 const NEEDS: Readonly<Record<DeviceName, string>> = {
   webgpu:
@@ -29,7 +40,7 @@ const NEEDS: Readonly<Record<DeviceName, string>> = {
  * How a device is reached.
  * @throws {LingolensError} `engine-unavailable` where this machine or this library has none
  */
-export function deviceKind(api: OnnxRuntimeApi, name: DeviceName): DeviceKind {
+export function deviceKind(api: ProviderApi, name: DeviceName): DeviceKind {
   const kind: DeviceKind =
     name === "webgpu"
       ? {
