@@ -53,7 +53,11 @@ describe("wrong use", () => {
     ["a value that is no choice", ["caption", picture, "--format", "xml"], "text, jsonl, csv"],
     ["options that do not go together", ["caption", picture, "--temperature", "2"], "sampling"],
     ["--attention in text", ["caption", picture, "--attention"], "--format jsonl"],
-    ["an unsupported device", ["caption", picture, "--device", "cuda"], "--device cuda is not supported"],
+    [
+      "int8 on a GPU",
+      ["caption", picture, "--device", "cuda", "--dtype", "int8"],
+      "in int8 are of processors",
+    ],
     ["an unknown language of lines", ["tokenize", "--lang", "xx"], '"xx"'],
     ["no data to evaluate on", ["evaluate"], "--data"],
     ["an unknown split", ["data", "scenes", "--count", "1", "--out", "x", "--split", "all"], "unseen-pairs"],

@@ -1,3 +1,5 @@
+import { createDeviceEngine } from "../engine/device/device-engine.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import { loadPicture } from "../image/picture-source.js";
@@ -22,6 +24,8 @@ export interface LoadOptions extends HubOptions {
   readonly threads?: number;
   /** The token that captions start from. Default: the model's. */
   readonly decoderStart?: number;
+  /** Where to compute. Default: "cpu", this machine's processors. */
+  readonly device?: Device;
   /** Numbers to compute with: a model in float32 is rounded to int8 once, into the cache. Default: as it is stored. */
   readonly dtype?: "fp32" | "int8";
 }
@@ -33,7 +37,7 @@ export interface LoadOptions extends HubOptions {
  * `checkpoint-damaged`, `checkpoint-mismatch`, `tokenizer-damaged`, `engine-unavailable`
  */
 export async function loadCaptioner(options: LoadOptions = {}): Promise<Captioner> {
-  const { model, dtype } = options;
+  const { model, dtype, device = "cpu" } = options;
   const path = model === undefined ? bundledModelFolder : await resolveModel(model, options);
   const stored = await openModelFolder(path, options);
   if (dtype === "fp32" && isInt8(stored))
@@ -42,7 +46,12 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
       `${path}: the weights are in int8, and are not computed with as fp32. Leave dtype out, or take the model that ` +
         "they were made of.",
     );
-  const engine = await createNativeEngine();
+  if (device !== "cpu" && (dtype === "int8" || isInt8(stored)))
+    throw new LingolensError(
+      "option-unsupported",
+      `${path}: weights in int8 are of processors, and do not go with the device ${device}. Take the model in fp32.`,
+    );
+  const engine = await (device === "cpu" ? createNativeEngine() : createDeviceEngine(device));
   const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
   const tokenizer = await loadTokenizerFolder(folder.path);
   const programs = new ModelPrograms(engine, await folderWeights(folder), options.threads);

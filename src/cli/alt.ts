@@ -3,11 +3,11 @@ import { Command, Option } from "commander";
 import { createTwoFilesPatch } from "diff";
 import { findPages } from "../alt/find-pages.js";
 import type { AltFinding, PageFindings } from "../alt/propose.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError } from "../errors.js";
 import { resolveLanguage } from "../text/languages.js";
 import { writeFileAtomically } from "../weights/atomic-file.js";
 import {
-  checkDevice,
   decoderStartOption,
   deviceOption,
   dtypeOption,
@@ -44,7 +44,7 @@ interface Flags {
   readonly offline?: boolean;
   readonly decoderStart?: number;
   readonly threads?: number;
-  readonly device: string;
+  readonly device: Device;
   readonly dtype?: "fp32" | "int8";
 }
 
@@ -92,7 +92,6 @@ async function alt(paths: readonly string[], flags: Flags): Promise<void> {
     device,
     ...model
   } = flags;
-  checkDevice(device);
   if (json && format === "patch")
     throw new LingolensError("option-unsupported", "--json is a report; leave out --format patch.");
   if (allowPrivate && !remote)
@@ -104,7 +103,7 @@ async function alt(paths: readonly string[], flags: Flags): Promise<void> {
   const signal = interruptSignal();
   const { offline, threads, decoderStart, dtype } = model;
   const captioner = await openCaptioner(
-    { model: model.model, offline, threads, decoderStart, dtype },
+    { model: model.model, offline, threads, decoderStart, device, dtype },
     signal,
   );
   try {

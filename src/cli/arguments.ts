@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import type { Captioner } from "../captioner/captioner.js";
 import { loadCaptioner } from "../captioner/load-captioner.js";
-import { LingolensError } from "../errors.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";
 import { downloadBar } from "./progress-bar.js";
@@ -48,7 +48,9 @@ export const decoderStartOption = (): Option =>
     integer(0),
   );
 export const deviceOption = (): Option =>
-  new Option("--device <device>", "where to compute").choices(["cpu", "webgpu", "cuda"]).default("cpu");
+  new Option("--device <device>", "where to compute: the processors, or a GPU")
+    .choices(["cpu", "webgpu", "cuda"])
+    .default("cpu");
 export const dtypeOption = (): Option =>
   new Option(
     "--dtype <type>",
@@ -61,12 +63,6 @@ export function noRepeatNgramSizeOption(): Option {
   const option = new Option("--no-repeat-ngram-size <n>", description).argParser(integer(0));
   option.negate = false;
   return option;
-}
-
-/** Refuses the devices that are planned but not there. */
-export function checkDevice(device: string): void {
-  if (device !== "cpu")
-    throw unsupported(`--device ${device} is not supported yet; leave it out to use the CPU.`);
 }
 
 /** The folder that --model names; a model of the hub is downloaded first, with a progress bar on a terminal. */
@@ -89,12 +85,13 @@ export interface CaptionerFlags {
   readonly offline: boolean | undefined;
   readonly threads: number | undefined;
   readonly decoderStart: number | undefined;
+  readonly device: Device;
   readonly dtype?: "fp32" | "int8" | undefined;
 }
 
 /** The captioner of --model; downloading and converting it show a progress bar on a terminal. */
 export async function openCaptioner(
-  { model, offline, threads, decoderStart, dtype }: CaptionerFlags,
+  { model, offline, threads, decoderStart, device, dtype }: CaptionerFlags,
   signal: AbortSignal,
 ): Promise<Captioner> {
   const bar = downloadBar();
@@ -103,6 +100,7 @@ export async function openCaptioner(
       offline,
       signal,
       onProgress: bar.update,
+      device,
       ...(model !== undefined && { model }),
       ...(threads !== undefined && { threads }),
       ...(decoderStart !== undefined && { decoderStart }),
@@ -126,8 +124,4 @@ export function interruptSignal(more: readonly NodeJS.Signals[] = []): AbortSign
   };
   for (const signal of signals) process.on(signal, interrupt);
   return controller.signal;
-}
-
-function unsupported(message: string): LingolensError {
-  return new LingolensError("option-unsupported", message);
 }

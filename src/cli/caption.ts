@@ -2,11 +2,11 @@ import { addAbortSignal } from "node:stream";
 import { Command, Option } from "commander";
 import type { CaptionResult, NamedPicture } from "../captioner/captioner.js";
 import type { CaptionOptions } from "../captioner/options.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { expandInputs } from "../image/expand-inputs.js";
 import { PERSON_POLICIES } from "../text/person-mask.js";
 import {
-  checkDevice,
   collect,
   decimal,
   decoderStartOption,
@@ -42,7 +42,7 @@ interface Flags extends Omit<CaptionOptions, "earlyStopping"> {
   readonly offline?: boolean;
   readonly decoderStart?: number;
   readonly threads?: number;
-  readonly device: string;
+  readonly device: Device;
   readonly dtype?: "fp32" | "int8";
   readonly format: CaptionFormat;
   readonly json?: boolean;
@@ -109,7 +109,6 @@ function languagesOption(): Option {
 async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
   const { model, offline, decoderStart, threads, device, dtype, format, json, earlyStopping, ...rest } =
     flags;
-  checkDevice(device);
   const options: CaptionOptions = {
     ...rest,
     ...(earlyStopping && { earlyStopping: earlyStopping === "never" ? "never" : earlyStopping === "true" }),
@@ -122,7 +121,7 @@ async function caption(inputs: readonly string[], flags: Flags): Promise<void> {
     );
 
   const signal = interruptSignal();
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, device, dtype }, signal);
   try {
     if (model === undefined) process.stderr.write(BUNDLED_NOTE);
     // Standard input may never end; an interrupt does not wait for it.

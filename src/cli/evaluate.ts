@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import type { Device } from "../engine/device/device-kind.js";
 import { type EvaluationReport, evaluateModel } from "../evaluation/evaluate-model.js";
 import { REPORT_FILE } from "../evaluation/run-files.js";
 import type { SearchOptions } from "../evaluation/run-settings.js";
 import { PERSON_POLICIES } from "../text/person-mask.js";
 import {
-  checkDevice,
   collect,
   decimal,
   decoderStartOption,
@@ -50,7 +50,7 @@ interface Flags extends SearchOptions {
   readonly report?: string;
   readonly decoderStart?: number;
   readonly threads?: number;
-  readonly device: string;
+  readonly device: Device;
   readonly dtype?: "fp32" | "int8";
   readonly json?: boolean;
 }
@@ -106,9 +106,8 @@ export function evaluateCommand(): Command {
 async function evaluate(flags: Flags): Promise<void> {
   const { model, offline, data, images, split, dataLang, lang, limit, like, report: out, ...rest } = flags;
   const { json, threads, decoderStart, device, dtype, ...caption } = rest;
-  checkDevice(device);
   const signal = interruptSignal();
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, device, dtype }, signal);
   const bar = progressBar("{bar} {value}/{total} pictures, {eta_formatted} left");
   try {
     const report = await evaluateModel(captioner, {

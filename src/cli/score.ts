@@ -5,11 +5,11 @@ import { Command } from "commander";
 import { z } from "zod";
 import { captionsIn, type DatasetOptions, pictureOf, readDataset } from "../data/dataset.js";
 import { linesOf } from "../data/formats/lines.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError } from "../errors.js";
 import { hasWildcard } from "../image/glob.js";
 import { isUrl, type PictureSource } from "../image/picture-source.js";
 import {
-  checkDevice,
   decoderStartOption,
   deviceOption,
   dtypeOption,
@@ -40,7 +40,7 @@ interface Flags {
   readonly dataLang?: string;
   readonly decoderStart?: number;
   readonly threads?: number;
-  readonly device: string;
+  readonly device: Device;
   readonly dtype?: "fp32" | "int8";
   readonly ignoreExif?: boolean;
   readonly allowPrivate?: boolean;
@@ -83,10 +83,9 @@ async function score({
   dtype,
   ...reading
 }: Flags): Promise<void> {
-  checkDevice(device);
   const lines = (await isDataset(data)) ? undefined : await readLines(data);
   const signal = interruptSignal();
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, device, dtype }, signal);
   const pictures = lines
     ? listedPictures(lines, data)
     : datasetPictures(data, captioner.languages, { images, split, language });

@@ -3,13 +3,13 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import type { Captioner } from "../captioner/captioner.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { jsonLog } from "../server/log.js";
 import { ModelFiles } from "../server/model-files.js";
 import { DEFAULT_SETTINGS, type ServerSettings } from "../server/settings.js";
 import { StaticFiles } from "../server/static-files.js";
 import {
-  checkDevice,
   collect,
   decoderStartOption,
   deviceOption,
@@ -43,7 +43,7 @@ interface Flags extends Partial<ServerSettings> {
   readonly gloss?: string;
   readonly threads?: number;
   readonly decoderStart?: number;
-  readonly device: string;
+  readonly device: Device;
   readonly dtype?: "fp32" | "int8";
   readonly apiKey?: string[];
   readonly apiKeyFile?: string;
@@ -141,14 +141,13 @@ async function serve(flags: Flags): Promise<void> {
     apiKeyFile,
     ...rest
   } = flags;
-  checkDevice(device);
   const apiKeys = await readKeys(apiKey, apiKeyFile);
   const settings: ServerSettings = { ...DEFAULT_SETTINGS, ...rest, apiKeys };
   const signal = interruptSignal();
   const log = jsonLog();
   const { checkModels, Translations } = await import("../server/translations.js");
   if (gloss !== undefined) await checkModels(gloss);
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart, dtype }, signal);
+  const captioner = await openCaptioner({ model, offline, threads, decoderStart, device, dtype }, signal);
   const translations =
     gloss === undefined ? undefined : new Translations({ models: gloss, offline, threads, dtype }, log);
   try {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { duration } from "../duration.js";
 import { createBf16Engine } from "../engine/bf16/bf16-engine.js";
-import type { DeviceName } from "../engine/device/device-kind.js";
+import type { Device } from "../engine/device/device-kind.js";
 import { createNativeEngine } from "../engine/native.js";
 import { LingolensError } from "../errors.js";
 import { didYouMean } from "../nearest-name.js";
@@ -39,7 +39,7 @@ interface Flags {
   readonly dtype?: "fp32" | "bf16";
   readonly offline?: boolean;
   readonly threads?: number;
-  readonly device: "cpu" | DeviceName;
+  readonly device: Device;
   readonly json?: boolean;
 }
 

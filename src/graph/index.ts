@@ -21,7 +21,7 @@ export {
 } from "./ops/elementwise.js";
 export { addRows, gather, gatherColumns, gatherElements, scatterAdd, topK } from "./ops/indexing.js";
 export { gemm, matMul, swapLast, turnedOver } from "./ops/matmul.js";
-export { layerNorm, logSoftmax, scaleFeatures, softmax } from "./ops/normalization.js";
+export { layerNorm, scaleFeatures, softmax } from "./ops/normalization.js";
 export { int8Product } from "./ops/quantized.js";
 export { logSumExp, max, mean, sum, sumTo } from "./ops/reduce.js";
 export { concat, expand, pad, reshape, sizeOf, slice, transpose } from "./ops/shape.js";

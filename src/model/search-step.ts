@@ -9,11 +9,12 @@ import {
   gatherElements,
   input,
   lessOrEqual,
-  logSoftmax,
+  log,
   logSumExp,
   multiplyDimensions,
   reshape,
   slice,
+  softmax,
   subtract,
   type Tensor,
   topK,
@@ -105,9 +106,10 @@ function nextToken(blocks: readonly Tensor[]): Record<string, Tensor> {
 
 /** [hypotheses, 1]: the logarithm of the sum of the logits' exponentials. */
 function normalizer(logits: Tensor, values: Tensor, indices: Tensor): Tensor {
-  // Of the best token, whose two values are of like size: ReduceLogSumExp takes eight times as long as LogSoftmax.
-  const logProb = gatherElements(logSoftmax(logits), slice(indices, 1, 0, 1), 1);
-  return subtract(slice(values, 1, 0, 1), logProb);
+  // The best token's share is at least one over the vocabulary's size: its logarithm loses nothing. ReduceLogSumExp takes
+  // eight times as long, and LogSoftmax is not computed on GPUs.
+  const share = gatherElements(softmax(logits), slice(indices, 1, 0, 1), 1);
+  return subtract(slice(values, 1, 0, 1), log(share));
 }
 
 const widthOf = ({ shape }: Tensor): number => shape[1] as number;

@@ -2,6 +2,8 @@ import { LingolensError } from "../../errors.js";
 import type { OnnxRuntimeApi, Pointer } from "../onnxruntime-api.js";
 
 export type DeviceName = "webgpu" | "cuda";
+/** Where to compute: on the processors, or elsewhere. */
+export type Device = "cpu" | DeviceName;
 
 export interface DeviceKind {
   /** For messages. */

@@ -1,6 +1,6 @@
 import { normalizeAxis } from "../shape.js";
 import { apply, define, type Op, shapeError, type Tensor, type TensorType } from "../tensor.js";
-import { exp, multiply, subtract } from "./elementwise.js";
+import { multiply, subtract } from "./elementwise.js";
 import { mean, sum, sumTo } from "./reduce.js";
 
 const softmaxOp = define<number>({
@@ -18,21 +18,6 @@ const softmaxOp = define<number>({
 /** exp(x) / Σ exp(x) along one axis, the last unless told. */
 export function softmax(x: Tensor, axis = -1): Tensor {
   return softmaxOp([x], normalizeAxis("softmax", axis, x.shape.length));
-}
-
-const logSoftmaxOp = define<number>({
-  name: "logSoftmax",
-  infer: ([x]) => [x!],
-  lower: (onnx, inputs, { attributes: axis }) =>
-    onnx.emit("LogSoftmax", inputs, { attributes: { axis: { int: axis } } }),
-  gradient: ({ outputs, attributes: axis }, [dy]) => [
-    subtract(dy!, multiply(exp(outputs[0]!), sum(dy!, { axes: [axis], keepDims: true }))),
-  ],
-});
-
-/** x − log Σ exp(x) along one axis, the last unless told. */
-export function logSoftmax(x: Tensor, axis = -1): Tensor {
-  return logSoftmaxOp([x], normalizeAxis("logSoftmax", axis, x.shape.length));
 }
 
 /** Outputs: the normalised tensor, and per row its mean and 1/√(variance + ε), which the gradient needs again. */
