@@ -10,6 +10,7 @@ import type { RawJson } from "../weights/model-folder.js";
 import { type Caption, Describer, positions } from "./describer.js";
 import { type ModelLanguages, modelLanguages, resolveLanguages } from "./languages.js";
 import type { ModelPrograms } from "./model-programs.js";
+import { HostRunner, type ModelRunner } from "./model-runner.js";
 import { type CaptionOptions, resolveCaptionOptions } from "./options.js";
 import {
   type LoadPicture,
@@ -111,6 +112,8 @@ function withDecoderStart(config: CaptionerConfig, decoderStart = config.ids.dec
 export interface CaptionerParts {
   readonly engine: Engine;
   readonly programs: ModelPrograms;
+  /** Runs programs that are not the engine's own. Default: the engine runs all. */
+  readonly runner?: ModelRunner;
   readonly tokenizer: Mbart50Tokenizer;
   /** generation_config.json. */
   readonly generationConfig: RawJson | undefined;
@@ -142,7 +145,12 @@ export class LoadedCaptioner implements Captioner {
     const { imageSize } = this.config.vision;
     this.preprocessor = readPreprocessorConfig(parts.preprocessorConfig ?? {}, imageSize);
     this.#prepare = picturePreparation(this.preprocessor, parts.loadPicture);
-    this.#describer = new Describer(programs, this.config, tokenizer, parts.generationConfig);
+    this.#describer = new Describer(
+      parts.runner ?? new HostRunner(programs),
+      this.config,
+      tokenizer,
+      parts.generationConfig,
+    );
   }
 
   get languages(): readonly string[] {
@@ -323,10 +331,8 @@ export class LoadedCaptioner implements Captioner {
       this.config,
       maxPositions,
     );
-    const cross = await this.#describer.encode([prepared]);
-    const program = await this.programs.get("score");
-    const { logProbs } = await program.run({ ...cross, ...batch });
-    const length = logProbs!.shape.at(-1)!;
+    const logProbs = await this.#describer.score(prepared, batch);
+    const length = logProbs.shape.at(-1)!;
     return labels.map((tokens, row) => {
       const own = (logProbs!.data as Float32Array).subarray(row * length, row * length + tokens.length);
       return { tokens, nll: -own.reduce((sum, logProb) => sum + logProb, 0) / tokens.length };

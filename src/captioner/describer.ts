@@ -1,6 +1,6 @@
 import type { HostTensors } from "../engine/compile.js";
+import type { HostTensor } from "../engine/engine.js";
 import { DecoderSession } from "../generation/decoder-session.js";
-import { FloatPool } from "../generation/float-pool.js";
 import { type GenerateOptions, generate } from "../generation/generate.js";
 import type { Search } from "../generation/search.js";
 import type { CaptionerConfig } from "../model/config.js";
@@ -8,7 +8,7 @@ import { resolveLanguage } from "../text/languages.js";
 import type { Mbart50Tokenizer } from "../text/mbart50-tokenizer.js";
 import { withPersonPolicy } from "../text/person-mask.js";
 import type { RawJson } from "../weights/model-folder.js";
-import type { ModelPrograms } from "./model-programs.js";
+import type { ModelRunner, SeenPictures } from "./model-runner.js";
 import type { ResolvedCaptionOptions } from "./options.js";
 import { searchFor, searchSettings } from "./searches.js";
 
@@ -35,10 +35,8 @@ interface Pixels {
 
 /** From pixels to captions: encodes pictures once, runs the searches of all their languages, and decodes the tokens. */
 export class Describer {
-  readonly #pool = new FloatPool();
-
   constructor(
-    private readonly programs: ModelPrograms,
+    private readonly runner: ModelRunner,
     private readonly config: CaptionerConfig,
     private readonly tokenizer: Mbart50Tokenizer,
     private readonly generationConfig: RawJson | undefined,
@@ -60,26 +58,37 @@ export class Describer {
     } = {},
   ): Promise<Caption[][][]> {
     for (const language of languages) this.text([], language, options);
-    const cross = await this.encode(pictures);
     const settings = searchSettings(options, this.config, this.tokenizer, this.generationConfig);
     const searches = pictures.map(() =>
       languages.map((lang) => searchFor(settings, this.tokenizer.languageId(lang))),
     );
-    const program = await this.programs.get("decode");
-    const session = new DecoderSession(program, this.config, cross, languages.length, this.#pool);
+    const seen = await this.#encode(pictures);
     try {
-      await generate(session, searches, {
-        ...(signal && { signal }),
-        ...(onStep && { onStep: () => onStep(searches) }),
-      });
+      const memory = await this.runner.searchMemory(seen, languages.length);
+      try {
+        await generate(new DecoderSession(this.config, memory), searches, {
+          ...(signal && { signal }),
+          ...(onStep && { onStep: () => onStep(searches) }),
+        });
+      } finally {
+        await memory.close();
+      }
+      return await this.#captions(seen, searches, languages, options);
     } finally {
-      session.close();
+      await this.runner.release(seen);
     }
+  }
 
+  async #captions(
+    seen: SeenPictures,
+    searches: readonly (readonly Search[])[],
+    languages: readonly string[],
+    options: ResolvedCaptionOptions,
+  ): Promise<Caption[][][]> {
     const found = searches.map((row) => row.map((search) => search.results()));
     const sequences = found.map((row) => row.flat().map(({ tokens }) => tokens));
-    const attention = options.attention ? await this.#attention(cross, sequences) : undefined;
-    const logProbs = options.logProbs ? await this.#logProbs(cross, sequences) : undefined;
+    const attention = options.attention ? await this.#attention(seen, sequences) : undefined;
+    const logProbs = options.logProbs ? await this.#logProbs(seen, sequences) : undefined;
     return found.map((row, picture) => {
       let place = 0;
       return row.map((results, language) =>
@@ -107,32 +116,38 @@ export class Describer {
     return withPersonPolicy(this.tokenizer.decode(tokens), resolveLanguage(language).iso, person);
   }
 
-  /** `cross.N.key`, `cross.N.value` of some pictures. */
-  async encode(pictures: readonly Pixels[]): Promise<HostTensors> {
+  /** Log-probabilities of the labels of a picture's captions. */
+  async score(picture: Pixels, captions: HostTensors): Promise<HostTensor> {
+    const seen = await this.#encode([picture]);
+    try {
+      return (await this.runner.run("score", seen, captions)).logProbs!;
+    } finally {
+      await this.runner.release(seen);
+    }
+  }
+
+  async #encode(pictures: readonly Pixels[]): Promise<SeenPictures> {
     const { channels, imageSize } = this.config.vision;
     const pixels = channels * imageSize * imageSize;
     const data = new Float32Array(pictures.length * pixels);
     pictures.forEach(({ pixelValues }, i) => {
       data.set(pixelValues, i * pixels);
     });
-    const encode = await this.programs.get("encode");
     const shape = [pictures.length, channels, imageSize, imageSize];
-    return encode.run({ pixelValues: { dtype: "float32", shape, data } });
+    return this.runner.encode({ dtype: "float32", shape, data });
   }
 
   /** One more pass over the finished captions, which is cheaper than keeping the attention of all that were tried. */
-  async #attention(cross: HostTensors, sequences: Sequences): Promise<number[][][][]> {
+  async #attention(seen: SeenPictures, sequences: Sequences): Promise<number[][][][]> {
     const { decoderInputIds, positions } = this.#finished(sequences);
-    const program = await this.programs.get("attention");
-    const { attention } = await program.run({ ...cross, decoderInputIds, positions });
+    const { attention } = await this.runner.run("attention", seen, { decoderInputIds, positions });
     const width = attention!.shape.at(-1)!;
     const data = attention!.data as Float32Array;
     return perToken(sequences, (token) => Array.from(data.subarray(token * width, (token + 1) * width)));
   }
 
-  async #logProbs(cross: HostTensors, sequences: Sequences): Promise<number[][][]> {
-    const program = await this.programs.get("score");
-    const { logProbs } = await program.run({ ...cross, ...this.#finished(sequences) });
+  async #logProbs(seen: SeenPictures, sequences: Sequences): Promise<number[][][]> {
+    const { logProbs } = await this.runner.run("score", seen, this.#finished(sequences));
     const data = logProbs!.data as Float32Array;
     return perToken(sequences, (token) => data[token]!);
   }

@@ -10,6 +10,7 @@ import { resolveModel } from "../weights/hub/resolve-model.js";
 import type { HubOptions } from "../weights/hub/snapshot.js";
 import { openModelFolder } from "../weights/model-folder.js";
 import { type Captioner, LoadedCaptioner } from "./captioner.js";
+import { DeviceRunner } from "./device-runner.js";
 import { folderWeights } from "./folder-weights.js";
 import { ModelPrograms } from "./model-programs.js";
 
@@ -51,14 +52,16 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
       "option-unsupported",
       `${path}: weights in int8 are of processors, and do not go with the device ${device}. Take the model in fp32.`,
     );
-  const engine = await (device === "cpu" ? createNativeEngine() : createDeviceEngine(device));
+  const gpu = device === "cpu" ? undefined : await createDeviceEngine(device);
+  const engine = gpu ?? (await createNativeEngine());
   const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
   const tokenizer = await loadTokenizerFolder(folder.path);
-  const programs = new ModelPrograms(engine, await folderWeights(folder), options.threads);
+  const weights = await folderWeights(folder);
   const { generationConfig, preprocessorConfig } = folder;
   return new LoadedCaptioner({
     engine,
-    programs,
+    programs: new ModelPrograms(engine, weights, options.threads),
+    ...(gpu && { runner: new DeviceRunner(gpu, weights) }),
     tokenizer,
     generationConfig,
     preprocessorConfig,

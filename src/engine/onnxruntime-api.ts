@@ -275,8 +275,13 @@ export class OnnxRuntimeApi {
     return this.#make("CreateIoBinding", session);
   }
 
-  /** Off the calling thread, as what lies in the caller's memory is copied to the device at once. */
-  async bindInput(binding: Pointer, name: string, tensor: Pointer): Promise<void> {
+  /** Has an input read from a tensor that is where the session runs. */
+  bindInput(binding: Pointer, name: string, tensor: Pointer): void {
+    this.#call("BindInput", binding, name, tensor);
+  }
+
+  /** Off the calling thread, for a tensor in the caller's memory, which is copied to the device at once. */
+  async bindCopiedInput(binding: Pointer, name: string, tensor: Pointer): Promise<void> {
     await this.#callLater("BindInput", [binding, name, tensor]);
   }
 

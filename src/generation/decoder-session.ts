@@ -1,9 +1,7 @@
-import type { CompiledProgram, HostTensors } from "../engine/compile.js";
 import type { HostTensor } from "../engine/engine.js";
 import type { SearchedModel } from "../model/search-step.js";
 import type { StepResult } from "./candidates.js";
-import { FloatPool } from "./float-pool.js";
-import { KeyValueCache } from "./key-value-cache.js";
+import type { StepMemory } from "./step-memory.js";
 
 /** A hypothesis to be continued. */
 export interface Continuation {
@@ -21,35 +19,24 @@ export interface NextTokenRequest {
   readonly edited: readonly (readonly number[])[];
 }
 
+/** Per row and hypothesis, the slots of its tokens. */
+type Slots = readonly (readonly (readonly number[])[])[];
+
 /**
  * Runs the decoder token by token for the searches of some pictures, as many for each. Searches stand picture by
  * picture, each in a row of its own; one that is finished has no hypotheses.
  */
 export class DecoderSession {
-  readonly #cache: KeyValueCache;
-  /** Per row and hypothesis of the last step, the slots of its tokens. */
-  #pasts: readonly (readonly (readonly number[])[])[];
+  /** Of the last step. */
+  #pasts: Slots;
   /** Tokens so far of every hypothesis. */
   #length = 0;
-  /** Memory for the new keys and values, which every step fills anew. */
-  readonly #own: Record<string, Float32Array> = {};
 
-  /**
-   * @param program compiled `searchStep`
-   * @param cross what is fed at every step: float32, pictures first, such as `cross.N.key`, `cross.N.value`
-   * @param searches of each picture
-   * @param pool where the memory comes from, and goes to with `close`
-   */
   constructor(
-    private readonly program: CompiledProgram,
     private readonly config: SearchedModel,
-    private cross: HostTensors,
-    searches: number,
-    private readonly pool: FloatPool = new FloatPool(),
+    private readonly memory: StepMemory,
   ) {
-    const rows = this.#pictures * searches;
-    this.#cache = new KeyValueCache(config.decoder, pool, rows);
-    this.#pasts = Array.from({ length: rows }, () => []);
+    this.#pasts = Array.from({ length: memory.rows }, () => []);
   }
 
   /**
@@ -64,17 +51,16 @@ export class DecoderSession {
     const each = rows.find((row) => row.length > 0)![0]!.tokens.length;
     const length = hypotheses * each;
     const pasts = rows.map((row, r) => row.map(({ parent }) => this.#pasts[r]![parent] ?? []));
-    const seen = this.#makeRoom(pasts, length);
+    const seen = await this.#makeRoom(pasts, length);
 
-    const { vocabularySize, hiddenSize } = this.config.decoder;
+    const { vocabularySize } = this.config.decoder;
+    const { pictures } = this.memory;
     const edits = Math.max(0, ...edited.map((ids) => ids.length));
     const k = Math.min(top + edits, vocabularySize);
-    const sizes = [this.#pictures, rows.length / this.#pictures, length];
-    this.#reserve(rows.length * length * hiddenSize);
-    const results = await this.program.run(
+    const sizes = [pictures, rows.length / pictures, length];
+    const first = this.memory.used;
+    const results = await this.memory.step(
       {
-        ...this.cross,
-        ...this.#cache.feeds(),
         ids: int64(
           sizes,
           padded(
@@ -95,11 +81,9 @@ export class DecoderSession {
         k: int64([k], Array(k).fill(0)),
         edited: int64([edited.length, edits], padded(edited, edits, 0)),
       },
-      this.#own,
+      length,
     );
 
-    const first = this.#cache.used;
-    this.#cache.append(results, length);
     this.#pasts = seen.map((row) =>
       row.map((slots, h) => [...slots, ...Array.from({ length: each }, (_, i) => first + h * each + i)]),
     );
@@ -118,63 +102,32 @@ export class DecoderSession {
    * @param pictures which pictures go on
    * @param rows which searches, as many for each of these pictures
    */
-  keep(pictures: readonly number[], rows: readonly number[]): void {
+  async keep(pictures: readonly number[], rows: readonly number[]): Promise<void> {
     const needed = rows.map((row) => neededSlots(this.#pasts[row]!));
-    this.#cache.rebuild(rows, needed, 0);
+    await this.memory.rebuild(rows, needed, 0);
     this.#pasts = rows.map((row, r) => renumber(this.#pasts[row]!, needed[r]!));
-    if (pictures.length === this.#pictures) return;
-    this.cross = Object.fromEntries(
-      Object.entries(this.cross).map(([name, { shape, data }]) => {
-        const size = data.length / shape[0]!;
-        const kept = new Float32Array(pictures.length * size);
-        pictures.forEach((picture, i) => {
-          kept.set((data as Float32Array).subarray(picture * size, (picture + 1) * size), i * size);
-        });
-        return [name, { dtype: "float32", shape: [pictures.length, ...shape.slice(1)], data: kept }];
-      }),
-    );
-  }
-
-  /** Gives its memory back; no step may be running. */
-  close(): void {
-    this.#cache.close();
-    for (const array of Object.values(this.#own)) this.pool.give(array);
-  }
-
-  get #pictures(): number {
-    return Object.values(this.cross)[0]!.shape[0]!;
+    if (pictures.length < this.memory.pictures) await this.memory.keepPictures(pictures);
   }
 
   /** Where the cache is full, the slots that these hypotheses do not need are given up; the slots that they have then. */
-  #makeRoom(pasts: readonly (readonly (readonly number[])[])[], length: number): typeof pasts {
-    if (this.#cache.used + length <= this.#cache.capacity) return pasts;
+  async #makeRoom(pasts: Slots, length: number): Promise<Slots> {
+    if (this.memory.hasRoom(length)) return pasts;
     const needed = pasts.map(neededSlots);
-    this.#cache.rebuild([...pasts.keys()], needed, length);
+    await this.memory.rebuild([...pasts.keys()], needed, length);
     return pasts.map((row, r) => renumber(row, needed[r]!));
   }
 
-  /** Memory for `own.N.*`, as the program will fill it. */
-  #reserve(size: number): void {
-    if ((this.#own["own.0.key"]?.length ?? 0) >= size) return;
-    for (let layer = 0; layer < this.config.decoder.layers; layer++)
-      for (const part of ["key", "value"]) {
-        const name = `own.${layer}.${part}`;
-        if (this.#own[name]) this.pool.give(this.#own[name]);
-        this.#own[name] = this.pool.take(size);
-      }
-  }
-
   /** A token sees the slots of its hypothesis' past and the new tokens of its hypothesis up to itself. */
-  #bias(seen: readonly (readonly (readonly number[])[])[], each: number, length: number): HostTensor {
-    const { capacity } = this.#cache;
-    const width = capacity + length;
+  #bias(seen: Slots, each: number, length: number): HostTensor {
+    const { slots: all } = this.memory;
+    const width = all + length;
     const data = new Float32Array(seen.length * length * width).fill(UNSEEN);
     seen.forEach((row, r) => {
       row.forEach((slots, h) => {
         for (let i = 0; i < each; i++) {
           const start = (r * length + h * each + i) * width;
           for (const slot of slots) data[start + slot] = 0;
-          const own = start + capacity + h * each;
+          const own = start + all + h * each;
           data.fill(0, own, own + i + 1);
         }
       });

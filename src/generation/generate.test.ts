@@ -1,12 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hostDevice } from "../../test/support/host-device.js";
 import { readTensors, tinyModel } from "../../test/support/tiny-model.js";
-import { type CompiledProgram, compileProgram, type HostTensors } from "../engine/compile.js";
+import { DeviceRunner } from "../captioner/device-runner.js";
+import { ModelPrograms } from "../captioner/model-programs.js";
+import { HostRunner, type ModelRunner } from "../captioner/model-runner.js";
+import type { HostTensors } from "../engine/compile.js";
+import type { DeviceEngine } from "../engine/device/device-engine.js";
 import type { Engine, HostTensor } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
-import type { Program } from "../graph/index.js";
-import { decodeOutputs, encodeOutputs } from "../model/captioner.js";
 import { type CaptionerConfig, parseConfig } from "../model/config.js";
 import { BeamSearch } from "./beam-search.js";
 import { DecoderSession } from "./decoder-session.js";
@@ -40,18 +43,20 @@ interface GoldenCase {
 }
 
 let engine: Engine;
+let device: DeviceEngine;
 let baseConfig: CaptionerConfig;
 let weights: HostTensors;
 let pixelValues: HostTensor;
 
 beforeAll(async () => {
   engine = await createNativeEngine();
+  device = await hostDevice();
   const json = JSON.parse(await readFile(join(tinyModel, "config.json"), "utf8"));
   baseConfig = parseConfig(json, { weightsFormat: "safetensors" });
   weights = Object.fromEntries(await readTensors(join(tinyModel, "model.safetensors")));
   pixelValues = (await readTensors(join(tinyModel, "forward.safetensors"))).get("pixel_values")!;
 });
-afterAll(() => engine.close());
+afterAll(() => Promise.all([engine.close(), device.close()]));
 
 function searchFor({ params, forced_bos_token_id_per_row }: GoldenCase, picture: number): Search {
   const prompt = params.decoder_input_ids?.[picture] ?? [params.decoder_start_token_id?.[picture] ?? 2];
@@ -80,33 +85,37 @@ const trimmed = (tokens: readonly number[]): number[] => {
 };
 
 describe.each([
-  ["generate.json", 1e-5],
-  ["generate_eps1e-6.json", 1e-6],
-])("%s: the tokens and scores of transformers 5.18", (file, layerNormEps) => {
+  ["generate.json", 1e-5, "processors"],
+  ["generate_eps1e-6.json", 1e-6, "processors"],
+  ["generate.json", 1e-5, "a device"],
+] as const)("%s: the tokens and scores of transformers 5.18, ε %f, on %s", (file, layerNormEps, place) => {
   let cases: GoldenCase[];
-  let encode: CompiledProgram;
-  let decode: CompiledProgram;
   let config: CaptionerConfig;
+  let runner: ModelRunner;
 
   beforeAll(async () => {
     cases = JSON.parse(await readFile(join(tinyModel, file), "utf8")).cases;
+    expect(cases.length).toBe(329);
     config = { ...baseConfig, decoder: { ...baseConfig.decoder, layerNormEps } };
-    const compile = async (outputs: Program["outputs"]): Promise<CompiledProgram> => {
-      const program = await compileProgram(engine, { outputs });
-      return {
-        run: (feeds, into) => program.run({ ...weights, ...feeds }, into),
-        close: () => program.close(),
-      };
-    };
-    encode = await compile(encodeOutputs(config));
-    decode = await compile(decodeOutputs(config));
+    const all = { config, locations: new Map(), converted: weights, int8: new Set<string>(), size: 0 };
+    runner =
+      place === "a device" ? new DeviceRunner(device, all) : new HostRunner(new ModelPrograms(engine, all));
   });
 
+  /** Runs searches for the three pictures. */
+  async function search(searches: readonly (readonly Search[])[]): Promise<void> {
+    const seen = await runner.encode(pixelValues);
+    const memory = await runner.searchMemory(seen, searches[0]!.length);
+    await generate(new DecoderSession(config, memory), searches);
+    await memory.close();
+    await runner.release(seen);
+  }
+
   it("in every case", async () => {
-    const cross = await encode.run({ pixelValues });
-    for (const golden of cases) {
+    // A device's searches are the same, and only their memory another.
+    for (const golden of place === "a device" ? cases.filter((_, i) => i % 4 === 0) : cases) {
       const searches = [0, 1, 2].map((picture) => [searchFor(golden, picture)]);
-      await generate(new DecoderSession(decode, config, cross, searches[0]!.length), searches);
+      await search(searches);
       const results = searches.flatMap(([search]) => search!.results());
       const perPicture = golden.params.num_return_sequences ?? 1;
 
@@ -127,16 +136,14 @@ describe.each([
           );
       });
     }
-    expect(cases.length).toBe(329);
   });
 
   it("in any company: several languages of several pictures in one batch", async () => {
-    const cross = await encode.run({ pixelValues });
     const named = (language: string) =>
       cases.find(({ name }) => name === `beam4_${language}_ml16_lp1.0_esFalse_ngram0`)!;
     const languages = ["en", "de", "es", "fr"].map(named);
     const searches = [0, 1, 2].map((picture) => languages.map((golden) => searchFor(golden, picture)));
-    await generate(new DecoderSession(decode, config, cross, searches[0]!.length), searches);
+    await search(searches);
     searches.forEach((row, picture) => {
       row.forEach((search, i) => {
         expect(trimmed(search.results()[0]!.tokens)).toEqual(trimmed(languages[i]!.sequences[picture]!));

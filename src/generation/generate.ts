@@ -28,7 +28,7 @@ export async function generate(
     throwIfCancelled(signal);
     const smaller = withoutFinished(rows, pictures);
     if (smaller) {
-      session.keep(smaller.pictures, smaller.rows);
+      await session.keep(smaller.pictures, smaller.rows);
       rows = smaller.rows.map((row) => (isRunning(rows[row]) ? rows[row] : undefined));
       pictures = smaller.pictures.length;
     }

@@ -23,6 +23,10 @@ export class KeyValueCache {
     this.#memory = this.#allocate();
   }
 
+  get rows(): number {
+    return this.#rows;
+  }
+
   /** Slots of a row, used or not. */
   get capacity(): number {
     return this.#capacity;
@@ -61,11 +65,7 @@ export class KeyValueCache {
     this.#used += length;
   }
 
-  /**
-   * Keeps some rows, in a new order, and of each the slots that are still needed, which move to its beginning: slot
-   * `needed[row][i]` becomes slot i. Afterwards there is room for `length` more.
-   * @param needed per kept row, ascending
-   */
+  /** As `StepMemory.rebuild`. */
   rebuild(kept: readonly number[], needed: readonly (readonly number[])[], length: number): void {
     const used = Math.max(0, ...needed.map((slots) => slots.length));
     const capacity = this.#capacityFor(kept.length, used, length);

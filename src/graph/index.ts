@@ -1,6 +1,12 @@
 /** The computation graph: symbolic tensors, operations, gradients, encoding. */
 export { grad, gradFrom } from "./gradient.js";
-export { encodeProgram, type Program, programParameters, type WeightLocation } from "./onnx.js";
+export {
+  type EncodeOptions,
+  encodeProgram,
+  type Program,
+  programParameters,
+  type WeightLocation,
+} from "./onnx.js";
 export { gelu, quickGelu } from "./ops/activation.js";
 export {
   add,

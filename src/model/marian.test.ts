@@ -10,6 +10,7 @@ import { BeamSearch } from "../generation/beam-search.js";
 import { DecoderSession } from "../generation/decoder-session.js";
 import { generate } from "../generation/generate.js";
 import { GreedySearch } from "../generation/greedy-search.js";
+import { HostStepMemory } from "../generation/host-step-memory.js";
 import { input, reshape, type Tensor } from "../graph/index.js";
 import { openMarianFolder } from "../weights/marian-folder.js";
 import { MarianGraph, marianDecodeOutputs, marianEncodeOutputs, sinusoids } from "./marian.js";
@@ -137,7 +138,10 @@ it("gives the tokens and scores of transformers 5.18 in every case", async () =>
     const searches = Array.from({ length: ids.shape[0]! }, () => [
       options.beams === 1 ? new GreedySearch(options) : new BeamSearch(options),
     ]);
-    await generate(new DecoderSession(withWeights, config, cross, 1), searches);
+    await generate(
+      new DecoderSession(config, new HostStepMemory(withWeights, config.decoder, cross, 1)),
+      searches,
+    );
     const results = searches.flatMap(([search]) => search!.results());
     expect(
       results.map(({ tokens }) => trimmed(tokens)),

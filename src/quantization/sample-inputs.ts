@@ -2,6 +2,7 @@ import { Describer } from "../captioner/describer.js";
 import { folderWeights } from "../captioner/folder-weights.js";
 import { modelLanguages } from "../captioner/languages.js";
 import { ModelPrograms } from "../captioner/model-programs.js";
+import { HostRunner } from "../captioner/model-runner.js";
 import { resolveCaptionOptions } from "../captioner/options.js";
 import { picturePreparation } from "../captioner/prepare-picture.js";
 import type { HostTensors } from "../engine/compile.js";
@@ -50,7 +51,7 @@ export async function sampleInputs(
       }),
     );
     const languages = modelLanguages(tokenizer, generationConfig).trained;
-    const describer = new Describer(programs, config, tokenizer, generationConfig);
+    const describer = new Describer(new HostRunner(programs), config, tokenizer, generationConfig);
     const captions = await describer.describe(prepared, languages, options, { ...(signal && { signal }) });
     const described = prepared.map(({ pixelValues }, i) => ({
       pixelValues,

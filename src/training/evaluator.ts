@@ -1,5 +1,6 @@
 import { Describer } from "../captioner/describer.js";
 import { ModelPrograms } from "../captioner/model-programs.js";
+import { HostRunner } from "../captioner/model-runner.js";
 import { type CompiledProgram, compileProgram } from "../engine/compile.js";
 import type { Engine } from "../engine/engine.js";
 import type { CaptionScores } from "../evaluation/caption-scores.js";
@@ -65,7 +66,7 @@ export class Evaluator {
       options,
       loss,
       programs,
-      new Describer(programs, config, tokenizer, generationConfig),
+      new Describer(new HostRunner(programs), config, tokenizer, generationConfig),
     );
   }
 

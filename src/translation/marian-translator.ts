@@ -7,6 +7,7 @@ import { DecoderSession } from "../generation/decoder-session.js";
 import { FloatPool } from "../generation/float-pool.js";
 import { type GenerateOptions, generate } from "../generation/generate.js";
 import { GreedySearch } from "../generation/greedy-search.js";
+import { HostStepMemory } from "../generation/host-step-memory.js";
 import type { GeneratedSequence } from "../generation/search.js";
 import {
   marianDecodeOutputs,
@@ -112,11 +113,12 @@ export class MarianTranslator {
       };
       return [beams === 1 ? new GreedySearch(options) : new BeamSearch(options)];
     });
-    const session = new DecoderSession(await this.programs.get("decode"), this.config, seen, 1, this.#pool);
+    const decode = await this.programs.get("decode");
+    const steps = new HostStepMemory(decode, this.config.decoder, seen, 1, this.#pool);
     try {
-      await generate(session, searches, { ...(signal && { signal }) });
+      await generate(new DecoderSession(this.config, steps), searches, { ...(signal && { signal }) });
     } finally {
-      session.close();
+      await steps.close();
       for (const array of Object.values(memory)) this.#pool.give(array);
     }
     return searches.map(([search]) => search!.results()[0]!);

@@ -47,11 +47,11 @@ describe("a resident program", () => {
     const program = await device.compileResident(sums());
     const b = await device.upload(floats(1, 2, 3));
     let a = await device.upload(floats(0, 0, 0));
-    const total = new Float32Array(1);
+    const { total } = program.memoryFor({ a, b }, ["total"]);
     for (let run = 1; run <= 4; run++) {
-      const { both, total: stayed } = await program.run({ a, b }, { total });
+      const { both, total: stayed } = await program.run({ a, b }, { total: total! });
       expect(stayed).toBeUndefined();
-      expect(total[0]).toBe(6 * run);
+      expect(total!.data[0]).toBe(6 * run);
       await device.release([a]);
       a = both!;
     }
@@ -64,23 +64,24 @@ describe("a resident program", () => {
   it("takes tensors of the caller beside those of the device", async () => {
     const program = await device.compileResident(sums());
     const a = await device.upload(floats(1, 2));
-    const both = new Float32Array(2);
+    const both = floats(0, 0);
     await program.run({ a, b: floats(10, 20) }, { both });
-    expect([...both]).toEqual([11, 22]);
+    expect([...both.data]).toEqual([11, 22]);
     await program.close();
   });
 
   it("may be asked for a run while another goes on", async () => {
     const program = await device.compileResident(sums());
-    const totals = Array.from({ length: 20 }, () => new Float32Array(1));
+    const totals = Array.from({ length: 20 }, () => ({ ...floats(0), shape: [] }));
     await Promise.all(totals.map((total, i) => program.run({ a: floats(i, i), b: floats(1, 1) }, { total })));
-    expect(totals.map(([total]) => total)).toEqual(totals.map((_, i) => 2 * i + 2));
+    expect(totals.map(({ data }) => data[0])).toEqual(totals.map((_, i) => 2 * i + 2));
     await program.close();
   });
 
   it("refuses what does not fit, and every run once it is closed", async () => {
     const program = await device.compileResident(sums());
     const a = await device.upload(floats(1, 2));
+    await expect(program.run({ a, b: a }, { both: floats(0) })).rejects.toEqual(code("shape-mismatch"));
     await expect(program.run({ a })).rejects.toEqual(code("shape-mismatch"));
     await expect(program.run({ a, b: floats(1, 2, 3) })).rejects.toEqual(code("shape-mismatch"));
     await expect(program.run({ a, b: { ...floats(1), shape: [2] } })).rejects.toEqual(code("shape-mismatch"));

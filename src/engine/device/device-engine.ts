@@ -1,4 +1,4 @@
-import { type Dimension, encodeProgram, input, type Program } from "../../graph/index.js";
+import { type Dimension, type EncodeOptions, encodeProgram, input, type Program } from "../../graph/index.js";
 import type { CompileOptions, EncodedProgram, Engine, HostTensor } from "../engine.js";
 import { createSession, nativeRuntime, type Runtime } from "../native.js";
 import { NativeExecutable } from "../native-executable.js";
@@ -12,7 +12,7 @@ import type { DeviceTensor } from "./device-tensor.js";
 /** An engine whose programs run on a GPU, and may leave what they compute there. */
 export interface DeviceEngine extends Engine {
   /** A program that leaves its results on the device, to be read by others. */
-  compileResident(program: Program): Promise<DeviceProgram>;
+  compileResident(program: Program, options?: EncodeOptions): Promise<DeviceProgram>;
   /** A copy on the device, to be released. */
   upload(tensor: HostTensor): Promise<DeviceTensor>;
   /** Copies a tensor's elements to the caller's memory. */
@@ -57,9 +57,9 @@ export function deviceEngine(
   const openSession = (program: EncodedProgram, options: CompileOptions) =>
     turns.take(() => createSession(runtime, program, options, {}, append));
 
-  const compileResident = (program: Program) =>
+  const compileResident = (program: Program, options: EncodeOptions = {}) =>
     open.add(async () => {
-      const session = await openSession(encodeProgram(program), {});
+      const session = await openSession(encodeProgram(program, options), {});
       return new DeviceProgram(program, { runtime, session, memory, turns });
     });
 
@@ -85,7 +85,7 @@ export function deviceEngine(
       return copy!;
     },
     async download(tensor, into) {
-      await (await copier(tensor)).run({ tensor }, { copy: into });
+      await (await copier(tensor)).run({ tensor }, { copy: { ...tensor, data: into } });
     },
     release: (tensors) =>
       turns.take(async () => {

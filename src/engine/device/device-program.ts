@@ -2,7 +2,8 @@ import { LingolensError } from "../../errors.js";
 import type { Program } from "../../graph/index.js";
 import { onnxElementType } from "../../graph/ops/elementwise.js";
 import { evaluateDimension } from "../../graph/shape.js";
-import type { HostTensor, TensorData } from "../engine.js";
+import { allocate, type HostTensors } from "../compile.js";
+import type { HostTensor } from "../engine.js";
 import type { Runtime } from "../native.js";
 import { signatureOf } from "../native-executable.js";
 import type { Pointer } from "../onnxruntime-api.js";
@@ -39,30 +40,52 @@ export class DeviceProgram {
   /**
    * Runs once, off the calling thread.
    * @param feeds may hold more than the program reads
-   * @param home memory of the caller for the outputs that are copied to it
+   * @param home memory of the caller, such as `memoryFor` gives, for the outputs that are copied to it
    * @returns the other outputs, each to be released
    * @throws {LingolensError} as `Executable.run`
    */
-  async run(
-    feeds: DeviceFeeds,
-    home: Readonly<Record<string, TensorData>> = {},
-  ): Promise<Record<string, DeviceTensor>> {
+  async run(feeds: DeviceFeeds, home: HostTensors = {}): Promise<Record<string, DeviceTensor>> {
     if (this.#closing)
       throw new LingolensError("handle-closed", "This program has been closed; compile it again.");
     const sizes = new Map<string, number>();
     const read = matchTensors("input", this.#inputs, feeds, sizes);
-    const outputs = Object.entries(this.program.outputs).map(([name, { dtype, shape }]) => ({
+    const outputs = this.#outputs(sizes);
+    const copied = outputs.filter(({ name }) => home[name]);
+    matchTensors("output", copied, home, sizes);
+    return this.device.turns.take(() => this.#run(read, outputs, home));
+  }
+
+  /** Memory of the size that outputs have for these feeds; of all outputs unless named. */
+  memoryFor(
+    feeds: DeviceFeeds,
+    names: readonly string[] = Object.keys(this.program.outputs),
+  ): Record<string, HostTensor> {
+    const sizes = new Map<string, number>();
+    matchTensors("input", this.#inputs, feeds, sizes);
+    const memory = this.#outputs(sizes)
+      .filter(({ name }) => names.includes(name))
+      .map(({ name, dtype, shape }) => {
+        const data = allocate(
+          dtype,
+          shape.reduce((a, b) => a * b, 1),
+        );
+        return [name, { dtype, shape, data }] as const;
+      });
+    return Object.fromEntries(memory);
+  }
+
+  #outputs(sizes: ReadonlyMap<string, number>): Output[] {
+    return Object.entries(this.program.outputs).map(([name, { dtype, shape }]) => ({
       name,
       dtype,
       shape: shape.map((dimension) => evaluateDimension(dimension, sizes)),
     }));
-    return this.device.turns.take(() => this.#run(read, outputs, home));
   }
 
   async #run(
     read: readonly (DeviceTensor | HostTensor)[],
     outputs: readonly Output[],
-    home: Readonly<Record<string, TensorData>>,
+    home: HostTensors,
   ): Promise<Record<string, DeviceTensor>> {
     const { runtime, session, memory } = this.device;
     const { api } = runtime;
@@ -75,12 +98,12 @@ export class DeviceProgram {
     const binding = api.createBinding(session);
     try {
       for (const [i, tensor] of read.entries()) {
-        const value = isOnDevice(tensor) ? tensor.value : lend(tensor);
-        await api.bindInput(binding, this.#inputs[i]!.name, value);
+        const { name } = this.#inputs[i]!;
+        if (isOnDevice(tensor)) api.bindInput(binding, name, tensor.value);
+        else await api.bindCopiedInput(binding, name, lend(tensor));
       }
-      for (const { name, dtype, shape } of outputs) {
-        const data = home[name];
-        if (data) api.bindOutput(binding, name, lend({ dtype, shape, data }));
+      for (const { name } of outputs) {
+        if (home[name]) api.bindOutput(binding, name, lend(home[name]));
         else api.bindNewOutput(binding, name, memory);
       }
       await api.runBinding(session, binding);

@@ -131,7 +131,7 @@ export class DeviceLearner implements Learner {
         ...rowFeeds(decoderInputIds, targets),
         ...this.dropout.masks(place, firstPicture, shape),
       },
-      { losses },
+      { losses: { dtype: "float32", shape: [tokens], data: losses } },
     );
     await this.#addGradients(gradients);
     const [pictureCount, captions, length] = shape;
@@ -242,7 +242,7 @@ export class DeviceLearner implements Learner {
       this.device.upload({ dtype: "float32", shape, data: new Float32Array(shape[0] * shape[1]).fill(0.5) });
     const feeds = { x: await filled([rows, hiddenSize]), w: await filled([ffnDim, hiddenSize]) };
     try {
-      const home = { sum: new Float32Array(rows) };
+      const home = program.memoryFor(feeds);
       return await fastestProduct(2 * rows * hiddenSize * ffnDim, () => program.run(feeds, home));
     } finally {
       await this.device.release(Object.values(feeds));
