@@ -32,20 +32,46 @@ type Ready = Pick<DeviceProgram, "run" | "memoryFor">;
 /** Keeps weights, what the model makes of pictures, and keys and values of tokens on a device. */
 export class DeviceRunner implements ModelRunner {
   readonly #programs = new Map<string, Promise<DeviceProgram>>();
-  #fed: Promise<DeviceTensors> | undefined;
 
-  /** @param weights in float32; those that lie in no file are copied to the device once */
+  /**
+   * @param fed the weights, in float32, that are on the device
+   * @param files those that are read from files
+   */
   constructor(
     private readonly device: DeviceEngine,
-    private readonly weights: Omit<ProgramWeights<CaptionerConfig>, "size" | "int8">,
+    private readonly config: CaptionerConfig,
+    private readonly fed: () => Promise<DeviceTensors> | DeviceTensors,
+    private readonly files: Pick<ProgramWeights<CaptionerConfig>, "locations" | "externalData"> = {
+      locations: new Map(),
+    },
   ) {}
+
+  /** With a model's weights; those that lie in no file as they are taken are copied to the device when first needed. */
+  static of(device: DeviceEngine, weights: ProgramWeights<CaptionerConfig>): DeviceRunner {
+    let copies: Promise<DeviceTensors> | undefined;
+    const upload = async (): Promise<DeviceTensors> => {
+      const tensors: Record<string, DeviceTensor> = {};
+      for (const [name, tensor] of Object.entries(weights.converted))
+        tensors[name] = await device.upload(tensor);
+      return tensors;
+    };
+    return new DeviceRunner(
+      device,
+      weights.config,
+      () => {
+        copies ??= upload();
+        return copies;
+      },
+      weights,
+    );
+  }
 
   async encode(pixelValues: HostTensor): Promise<DeviceTensors> {
     return (await this.#model("encode")).run({ pixelValues });
   }
 
   async searchMemory(seen: DeviceFeeds, searches: number): Promise<StepMemory> {
-    const { decoder } = this.weights.config;
+    const { decoder } = this.config;
     const programs: DeviceSearchPrograms = {
       step: await this.#model("decode"),
       append: await this.#get("append", () => appendProgram(decoder)),
@@ -68,26 +94,18 @@ export class DeviceRunner implements ModelRunner {
   }
 
   async #model(name: keyof typeof OUTPUTS): Promise<Ready> {
-    const program = await this.#get(name, () => ({ outputs: OUTPUTS[name](this.weights.config) }));
-    this.#fed ??= this.#upload();
-    const fed = await this.#fed;
+    const program = await this.#get(name, () => ({ outputs: OUTPUTS[name](this.config) }));
+    const fed = await this.fed();
     return {
       run: (feeds, home) => program.run({ ...fed, ...feeds }, home),
       memoryFor: (feeds, names) => program.memoryFor({ ...fed, ...feeds }, names),
     };
   }
 
-  async #upload(): Promise<DeviceTensors> {
-    const tensors: Record<string, DeviceTensor> = {};
-    for (const [name, tensor] of Object.entries(this.weights.converted))
-      tensors[name] = await this.device.upload(tensor);
-    return tensors;
-  }
-
   #get(name: string, make: () => Program): Promise<DeviceProgram> {
     let program = this.#programs.get(name);
     if (!program) {
-      const { locations, externalData } = this.weights;
+      const { locations, externalData } = this.files;
       program = this.device.compileResident(make(), {
         weights: locations,
         ...(externalData !== undefined && { externalData }),
@@ -95,5 +113,9 @@ export class DeviceRunner implements ModelRunner {
       this.#programs.set(name, program);
     }
     return program;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#programs.values()].map(async (program) => (await program).close()));
   }
 }

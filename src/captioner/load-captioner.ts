@@ -61,7 +61,7 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
   return new LoadedCaptioner({
     engine,
     programs: new ModelPrograms(engine, weights, options.threads),
-    ...(gpu && { runner: new DeviceRunner(gpu, weights) }),
+    ...(gpu && { runner: DeviceRunner.of(gpu, weights) }),
     tokenizer,
     generationConfig,
     preprocessorConfig,

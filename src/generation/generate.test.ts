@@ -99,7 +99,7 @@ describe.each([
     config = { ...baseConfig, decoder: { ...baseConfig.decoder, layerNormEps } };
     const all = { config, locations: new Map(), converted: weights, int8: new Set<string>(), size: 0 };
     runner =
-      place === "a device" ? new DeviceRunner(device, all) : new HostRunner(new ModelPrograms(engine, all));
+      place === "a device" ? DeviceRunner.of(device, all) : new HostRunner(new ModelPrograms(engine, all));
   });
 
   /** Runs searches for the three pictures. */

@@ -1,14 +1,11 @@
-import type { CompiledProgram } from "../engine/compile.js";
 import type { CaptionerConfig } from "../model/config.js";
 import { makeBatch } from "./batch.js";
 import type { TrainingData } from "./data.js";
-import { lossFeeds, lossTargets } from "./gradient-program.js";
-import type { FlatTensors } from "./parameters.js";
+import type { EvaluationPrograms } from "./evaluation-programs.js";
+import { lossTargets } from "./gradient-program.js";
 
 export interface EvaluateLossOptions {
-  /** Compiled `lossProgram`. */
-  readonly program: CompiledProgram;
-  readonly parameters: FlatTensors;
+  readonly losses: EvaluationPrograms["losses"];
   readonly config: CaptionerConfig;
   readonly data: TrainingData;
   readonly languages: readonly string[];
@@ -26,18 +23,18 @@ export interface EvaluationLoss {
 
 /** Teacher-forced loss a token on the validation pictures, in all and per language. */
 export async function evaluateLoss(options: EvaluateLossOptions): Promise<EvaluationLoss> {
-  const { program, parameters, config, data, languages, batchSize, maxLength } = options;
+  const { losses: lossesOf, config, data, languages, batchSize, maxLength } = options;
   const sums = languages.map(() => ({ loss: 0, tokens: 0 }));
   for (let start = 0; start < data.validationCount; start += batchSize) {
     const pictures = await data.validation(start, Math.min(start + batchSize, data.validationCount));
     if (pictures.length === 0) continue;
     const batch = makeBatch(pictures, config, maxLength);
     const targets = lossTargets(batch, config.ids.pad);
-    const { losses } = await program.run(lossFeeds(config, parameters, batch, targets));
+    const losses = await lossesOf(batch, targets);
     const [, captions, length] = batch.labels.shape as [number, number, number];
     targets.places.forEach((place, i) => {
       const language = sums[Math.floor(Number(place) / length) % captions]!;
-      language.loss += (losses!.data as Float32Array)[i]!;
+      language.loss += losses[i]!;
       language.tokens += 1;
     });
   }

@@ -3,6 +3,7 @@ import type { CaptionerConfig } from "../model/config.js";
 import { adamWStep, globalNorm } from "./adamw.js";
 import type { CaptionedPicture } from "./batch.js";
 import type { Collective } from "./collective/collective.js";
+import { type EvaluationPrograms, hostEvaluation } from "./evaluation-programs.js";
 import { GradientProgram, type GradientTotal } from "./gradient-program.js";
 import { GradientSum } from "./gradient-sum.js";
 import type { Learner } from "./learner.js";
@@ -73,6 +74,11 @@ export class HostLearner implements Learner {
   }
 
   async bringHome(): Promise<void> {}
+
+  evaluation(): Promise<EvaluationPrograms> {
+    const { config, memory, threads } = this.options;
+    return hostEvaluation(this.engine, config, memory.parameters, threads);
+  }
 
   productSpeed(rows: number): Promise<number> {
     const { config, recipe, threads } = this.options;

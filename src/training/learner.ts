@@ -1,9 +1,10 @@
 import type { CaptionedPicture } from "./batch.js";
+import type { EvaluationPrograms } from "./evaluation-programs.js";
 import type { GradientTotal } from "./gradient-program.js";
 
 /**
  * Where a model is trained: it keeps parameters and moments, computes gradients and takes the optimiser's steps.
- * `TrainingMemory` is what evaluation and checkpoints read; `bringHome` makes it what the learner has.
+ * `TrainingMemory` is what checkpoints are written from; `bringHome` makes it what the learner has.
  */
 export interface Learner {
   /**
@@ -20,8 +21,10 @@ export interface Learner {
    * @param scale what the gradient is multiplied by first
    */
   update(step: number, learningRate: number, scale: number): Promise<void>;
-  /** Brings the training memory up to date: its parameters, or the moments as well. */
-  bringHome(what: "parameters" | "all"): Promise<void>;
+  /** Brings the training memory up to date. */
+  bringHome(): Promise<void>;
+  /** Programs for evaluation, which read the parameters from where the learner has them. */
+  evaluation(): Promise<EvaluationPrograms>;
   /**
    * Multiplications and additions a second of a matrix product by itself.
    * @param rows of the product, such as the tokens of a batch

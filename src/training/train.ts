@@ -27,7 +27,7 @@ import { learningRateAt } from "./schedule.js";
 import { SharedLoops } from "./shared-loops.js";
 
 export interface TrainOptions {
-  /** Evaluates, and trains where there is no device. */
+  /** Trains where there is no device. */
   readonly engine: Engine;
   /** The GPU that trains. Default: the engine does. */
   readonly device?: DeviceEngine;
@@ -102,12 +102,8 @@ export async function train(options: TrainOptions): Promise<void> {
   const learner: Learner = options.device
     ? await DeviceLearner.create(options.device, shared)
     : await HostLearner.create(engine, { ...shared, collective, loops, threads });
-  const evaluator = await Evaluator.compile(engine, {
-    ...options,
-    parameters: memory.parameters,
-    batchSize: partSize,
-    threads,
-  });
+  const evaluation = await learner.evaluation();
+  const evaluator = new Evaluator(evaluation, { ...options, batchSize: partSize });
   const partTokens = Math.round((partSize * recipe.languages.length * recipe.maxLength) / 2);
   const ownSpeed = await learner.productSpeed(partTokens);
   const [productSpeed] = (await sumOverRanks(collective, [ownSpeed])) as [number];
@@ -124,7 +120,7 @@ export async function train(options: TrainOptions): Promise<void> {
     while (progress.step < recipe.steps) {
       if (await anyRank(collective, signal?.aborted === true)) {
         if (progress.step > saved) {
-          await learner.bringHome("all");
+          await learner.bringHome();
           await checkpoints.start(state);
         }
         await checkpoints.finish();
@@ -180,14 +176,13 @@ export async function train(options: TrainOptions): Promise<void> {
       const evaluated =
         leads && data.validationCount > 0 && (done || progress.step % recipe.evaluateEvery === 0);
       if (evaluated) {
-        await learner.bringHome("parameters");
-        const evaluation = await evaluator.run();
-        evaluationLoss = evaluation.loss;
-        await log?.evaluation(progress.step, evaluation);
+        const scores = await evaluator.run();
+        evaluationLoss = scores.loss;
+        await log?.evaluation(progress.step, scores);
         window.since = performance.now();
       }
       if (done || progress.step % recipe.checkpointEvery === 0) {
-        await learner.bringHome("all");
+        await learner.bringHome();
         await checkpoints.start(state, evaluated ? evaluationLoss : undefined);
         saved = progress.step;
       }
@@ -204,7 +199,7 @@ export async function train(options: TrainOptions): Promise<void> {
     await collective.close();
   } finally {
     await checkpoints.settled();
-    await Promise.all([learner.close(), evaluator.close(), loops.close(), log?.close()]);
+    await Promise.all([learner.close(), evaluation.close(), loops.close(), log?.close()]);
   }
 }
 

@@ -8,8 +8,11 @@ import { createNativeEngine } from "../../engine/native.js";
 import { initializeParameters } from "../../model/initialize.js";
 import { recipes } from "../../recipes/index.js";
 import { parameterShapes } from "../../weights/parameter-shapes.js";
+import { makeBatch } from "../batch.js";
 import { oneProcess } from "../collective/one-process.js";
+import type { EvaluationPrograms } from "../evaluation-programs.js";
 import { trainableShapes } from "../freeze.js";
+import { lossTargets } from "../gradient-program.js";
 import { HostLearner } from "../host-learner.js";
 import type { Learner } from "../learner.js";
 import { allocateTraining, fillTensor, type TrainingMemory } from "../parameters.js";
@@ -66,7 +69,7 @@ it("trains as processors do, with parts of batches, masks, and parameters that a
     expect(loss / expected[step]!.loss).toBeCloseTo(1, 5);
     expect(norm / expected[step]!.norm).toBeCloseTo(1, 5);
   });
-  await learner.bringHome("all");
+  await learner.bringHome();
   for (const [name, { data }] of Object.entries(atHost.parameters.tensors)) {
     // The true gradient of a key's bias is 0; Adam turns its rounding noise into steps of up to the learning rate.
     const tolerance = name.endsWith("k_proj.bias") ? 6.1e-3 : 2e-5;
@@ -80,35 +83,61 @@ it("trains as processors do, with parts of batches, masks, and parameters that a
   await Promise.all([host.close(), learner.close(), loops.close()]);
 });
 
+it("evaluates with the parameters that it has at the moment", async () => {
+  const loops = new SharedLoops(1);
+  const rest = { collective: oneProcess, loops, threads: 1 };
+  const host = await HostLearner.create(engine, { ...shared, ...rest, memory: newMemory() });
+  const learner = await onDevice(newMemory());
+  const batch = makeBatch(pictures, config, 9);
+  const targets = lossTargets(batch, config.ids.pad);
+  const evaluate = async ({ losses, runner }: EvaluationPrograms) => {
+    const seen = await runner.encode(batch.pixelValues);
+    const { decoderInputIds, labels, positions } = batch;
+    const { logProbs } = await runner.run("score", seen, { decoderInputIds, labels, positions });
+    await runner.release(seen);
+    return [await losses(batch, targets), logProbs!.data as Float32Array] as const;
+  };
+  const [atHost, atDevice] = [await host.evaluation(), await learner.evaluation()];
+  const before = await evaluate(atDevice);
+  await Promise.all([host, learner].map((one) => take(one, 1)));
+  const expected = await evaluate(atHost);
+  (await evaluate(atDevice)).forEach((got, i) => {
+    expect(maxAbsoluteDifference(got, expected[i]!)).toBeLessThanOrEqual(1e-3);
+    expect(maxAbsoluteDifference(got, before[i]!)).toBeGreaterThan(1e-2);
+  });
+  const none = { places: new BigInt64Array(), labels: new BigInt64Array() };
+  expect(await atDevice.losses(batch, none)).toHaveLength(0);
+  await Promise.all([atHost, atDevice, host, learner, loops].map((one) => one.close()));
+});
+
 it("goes on from what it brought home with the same bits", async () => {
   const [whole, parted] = [newMemory(), newMemory()];
   const learner = await onDevice(whole);
   await take(learner, 2);
-  await learner.bringHome("all");
+  await learner.bringHome();
   const first = await onDevice(parted);
   await take(first, 1);
-  await first.bringHome("all");
+  await first.bringHome();
   await first.close();
   const second = await onDevice(parted);
   const { tokens } = await second.gradient(pictures, 1, 0);
   await second.norm();
   await second.update(2, 1e-3, 1 / tokens);
-  await second.bringHome("all");
+  await second.bringHome();
   for (const part of ["parameters", "mean", "square"] as const) same(parted[part], copyOf(whole[part]));
   await Promise.all([learner.close(), second.close()]);
 });
 
 describe("what is at home", () => {
-  it("stays as it was until it is brought up to date, the moments where they are asked for", async () => {
+  it("stays as it was until it is brought up to date", async () => {
     const memory = newMemory();
     const [parameters, mean] = [copyOf(memory.parameters), copyOf(memory.mean)];
     const learner = await onDevice(memory);
     await take(learner, 1);
     same(memory.parameters, parameters);
-    await learner.bringHome("parameters");
-    expect(copyOf(memory.parameters)).not.toEqual(parameters);
     same(memory.mean, mean);
-    await learner.bringHome("all");
+    await learner.bringHome();
+    expect(copyOf(memory.parameters)).not.toEqual(parameters);
     expect(copyOf(memory.mean)).not.toEqual(mean);
     await learner.close();
   });
@@ -122,7 +151,7 @@ describe("what is at home", () => {
     expect(await learner.norm()).toBeNaN();
     await learner.gradient(pictures, 1, 0);
     expect(await learner.norm()).toBeNaN();
-    await learner.bringHome("all");
+    await learner.bringHome();
     same(memory.parameters, parameters);
     await learner.close();
   });

@@ -1,3 +1,4 @@
+import { DeviceRunner } from "../../captioner/device-runner.js";
 import type { DeviceEngine } from "../../engine/device/device-engine.js";
 import type { DeviceProgram } from "../../engine/device/device-program.js";
 import type { DeviceTensor } from "../../engine/device/device-tensor.js";
@@ -6,6 +7,7 @@ import { type Dimension, evaluateDimension, gemm, input, productOperations, sum 
 import type { CaptionerConfig } from "../../model/config.js";
 import { type CaptionedPicture, makeBatch } from "../batch.js";
 import { Dropout } from "../dropout.js";
+import type { EvaluationPrograms } from "../evaluation-programs.js";
 import {
   addTotals,
   type GradientTotal,
@@ -21,7 +23,7 @@ import { fastestProduct } from "../product-speed.js";
 import type { Recipe } from "../recipe.js";
 import { gradientName } from "../train-program.js";
 import { adamWProgram, addProgram, ByRank, squaresProgram } from "./device-adamw.js";
-import { residentTrainProgram, rowFeeds } from "./resident-program.js";
+import { residentLossProgram, residentTrainProgram, rowFeeds } from "./resident-program.js";
 
 export interface DeviceLearnerOptions {
   readonly config: CaptionerConfig;
@@ -220,14 +222,32 @@ export class DeviceLearner implements Learner {
     return this.device.upload({ dtype: "float32", shape, data: new Float32Array(data.length) });
   }
 
-  async bringHome(what: "parameters" | "all"): Promise<void> {
+  async bringHome(): Promise<void> {
     const { parameters, gradients, mean, square } = this.options.memory;
     for (const [name, trained] of this.#trained) {
       await this.device.download(trained.parameter, parameters.tensors[name]!.data);
-      if (what === "parameters") continue;
       await this.device.download(trained.mean, partOf(mean, gradients, name));
       await this.device.download(trained.square, partOf(square, gradients, name));
     }
+  }
+
+  async evaluation(): Promise<EvaluationPrograms> {
+    const { config } = this.options;
+    const program = await this.device.compileResident(residentLossProgram(config));
+    const runner = new DeviceRunner(this.device, config, () => this.#parameters());
+    return {
+      losses: async (batch, targets) => {
+        if (targets.labels.length === 0) return new Float32Array();
+        const feeds = { ...this.#parameters(), ...batch, ...targetFeeds(targets) };
+        const home = program.memoryFor(feeds);
+        await program.run(feeds, home);
+        return home.losses!.data as Float32Array;
+      },
+      runner,
+      close: async () => {
+        await Promise.all([program.close(), runner.close()]);
+      },
+    };
   }
 
   async productSpeed(rows: number): Promise<number> {
