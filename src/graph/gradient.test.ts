@@ -217,6 +217,11 @@ describe("wrong shapes fail when the graph is built", () => {
     ["concat", () => g.concat([x, g.input("y", "float32", ["batch", 3, 1])], 1), /concat: expected/],
     ["layerNorm", () => g.layerNorm(x, g.constant(1), g.constant(1), 1e-5), /layerNorm: expected/],
     ["gather", () => g.gather(x, x), /gather: expected .*int64 ids/],
+    [
+      "addRows",
+      () => g.addRows(x, g.input("ids", "int64", ["n"]), g.input("rows", "float32", ["m", 3])),
+      /addRows: expected .*got float32\[batch, 3\], int64\[n\], float32\[m, 3\]/,
+    ],
     ["an axis", () => g.softmax(x, 2), /axis 2 does not exist in a tensor of rank 2/],
     [
       "two lengths",

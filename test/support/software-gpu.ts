@@ -13,5 +13,6 @@ const folder = [dirname(chromiumPath), "/usr/lib/chromium", "/usr/lib/chromium-b
 export const softwareGpu: Readonly<Record<string, string>> | undefined =
   folder === undefined ? undefined : { VK_DRIVER_FILES: join(folder, DRIVER), LD_LIBRARY_PATH: folder };
 
-/** Environment of a process that finds no GPU, whatever the machine has. */
-export const noGpu: Readonly<Record<string, string>> = { VK_DRIVER_FILES: "none.json" };
+/** Environment of a process that finds no GPU, whatever the machine has; undefined where GPUs cannot be hidden so. */
+export const noGpu: Readonly<Record<string, string>> | undefined =
+  process.platform === "linux" ? { VK_DRIVER_FILES: "none.json", CUDA_VISIBLE_DEVICES: "" } : undefined;

@@ -113,12 +113,12 @@ describe.skipIf(!softwareGpu)("training on WebGPU, computed by SwiftShader", () 
   );
 });
 
-describe("a device that cannot train", () => {
+describe.skipIf(!noGpu)("a device that cannot train", () => {
   it.each([
     [["--device", "webgpu"], 1, "engine-unavailable"],
     [["--device", "webgpu", "--dtype", "bf16"], 2, "option-unsupported"],
   ])("is refused in a line: %s", async (options, exit, code) => {
-    const { code: got, stderr } = await run(train("refused", ...options), { env: noGpu });
+    const { code: got, stderr } = await run(train("refused", ...options), { env: noGpu! });
     expect(got).toBe(exit);
     expect(failures(stderr)).toEqual([expect.stringContaining(`(${code})`)]);
     await expect(bytes("refused", "recipe.json")).rejects.toThrow();
