@@ -129,6 +129,7 @@ export class LoadedCaptioner implements Captioner {
   readonly preprocessor: PreprocessorConfig;
   readonly #languages: ModelLanguages;
   readonly #prepare: PreparePicture;
+  readonly #runner: ModelRunner;
   readonly #describer: Describer;
   private readonly engine: Engine;
   private readonly programs: ModelPrograms;
@@ -145,12 +146,8 @@ export class LoadedCaptioner implements Captioner {
     const { imageSize } = this.config.vision;
     this.preprocessor = readPreprocessorConfig(parts.preprocessorConfig ?? {}, imageSize);
     this.#prepare = picturePreparation(this.preprocessor, parts.loadPicture);
-    this.#describer = new Describer(
-      parts.runner ?? new HostRunner(programs),
-      this.config,
-      tokenizer,
-      parts.generationConfig,
-    );
+    this.#runner = parts.runner ?? new HostRunner(programs);
+    this.#describer = new Describer(this.#runner, this.config, tokenizer, parts.generationConfig);
   }
 
   get languages(): readonly string[] {
@@ -350,6 +347,7 @@ export class LoadedCaptioner implements Captioner {
 
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#runner.close();
     await this.programs.close();
     await this.engine.close();
   }

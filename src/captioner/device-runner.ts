@@ -32,6 +32,7 @@ type Ready = Pick<DeviceProgram, "run" | "memoryFor">;
 /** Keeps weights, what the model makes of pictures, and keys and values of tokens on a device. */
 export class DeviceRunner implements ModelRunner {
   readonly #programs = new Map<string, Promise<DeviceProgram>>();
+  #onClose = async (): Promise<void> => {};
 
   /**
    * @param fed the weights, in float32, that are on the device
@@ -55,15 +56,13 @@ export class DeviceRunner implements ModelRunner {
         tensors[name] = await device.upload(tensor);
       return tensors;
     };
-    return new DeviceRunner(
-      device,
-      weights.config,
-      () => {
-        copies ??= upload();
-        return copies;
-      },
-      weights,
-    );
+    const fed = () => {
+      copies ??= upload();
+      return copies;
+    };
+    const runner = new DeviceRunner(device, weights.config, fed, weights);
+    runner.#onClose = async () => device.release(Object.values((await copies) ?? {}));
+    return runner;
   }
 
   async encode(pixelValues: HostTensor): Promise<DeviceTensors> {
@@ -116,6 +115,8 @@ export class DeviceRunner implements ModelRunner {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#programs.values()].map(async (program) => (await program).close()));
+    const programs = await Promise.allSettled(this.#programs.values());
+    await Promise.all(programs.map((one) => (one.status === "fulfilled" ? one.value.close() : undefined)));
+    await this.#onClose();
   }
 }

@@ -18,6 +18,8 @@ export interface ModelRunner {
   /** Runs a program that looks at finished captions. */
   run(name: "attention" | "score", seen: SeenPictures, captions: HostTensors): Promise<HostTensors>;
   release(seen: SeenPictures): Promise<void>;
+  /** Frees its programs, and weights that it copied. */
+  close(): Promise<void>;
 }
 
 /** On an engine's own memory, in place. */
@@ -40,4 +42,8 @@ export class HostRunner implements ModelRunner {
   }
 
   async release(): Promise<void> {}
+
+  close(): Promise<void> {
+    return this.programs.close();
+  }
 }

@@ -32,15 +32,15 @@ export async function hostEvaluation(
     int8: new Set<string>(),
     size: Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0),
   };
-  const programs = new ModelPrograms(engine, weights, threads);
+  const runner = new HostRunner(new ModelPrograms(engine, weights, threads));
   return {
     async losses(batch, targets) {
       const { losses } = await loss.run(lossFeeds(config, parameters, batch, targets));
       return losses!.data as Float32Array;
     },
-    runner: new HostRunner(programs),
+    runner,
     close: async () => {
-      await Promise.all([loss.close(), programs.close()]);
+      await Promise.all([loss.close(), runner.close()]);
     },
   };
 }

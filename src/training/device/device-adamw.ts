@@ -69,6 +69,7 @@ export class ByRank {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#programs.values()].map(async (program) => (await program).close()));
+    const programs = await Promise.allSettled(this.#programs.values());
+    await Promise.all(programs.map((one) => (one.status === "fulfilled" ? one.value.close() : undefined)));
   }
 }
