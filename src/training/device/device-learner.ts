@@ -37,9 +37,9 @@ export interface DeviceLearnerOptions {
 
 /** What of a trained parameter is on the device. */
 interface Trained {
-  parameter: DeviceTensor;
-  mean: DeviceTensor;
-  square: DeviceTensor;
+  readonly parameter: DeviceTensor;
+  readonly mean: DeviceTensor;
+  readonly square: DeviceTensor;
 }
 
 /**
@@ -52,7 +52,7 @@ export class DeviceLearner implements Learner {
   /** and the others. */
   readonly #frozen = new Map<string, DeviceTensor>();
   /** Of the step at work, by name. Parameters that the loss does not depend on have none. */
-  #gradients = new Map<string, DeviceTensor>();
+  readonly #gradients = new Map<string, DeviceTensor>();
   readonly #add: ByRank;
   readonly #squares: ByRank;
   readonly #adamW: ByRank;

@@ -5,7 +5,10 @@ import { failures, jsonLines, output, run } from "../../../test/support/command-
 import { noGpu, softwareGpu } from "../../../test/support/software-gpu.js";
 import { temporaryFolder } from "../../../test/support/tiny-captioner.js";
 import { tinyRecipeModel } from "../../../test/support/tiny-recipe.js";
-import type { RecipeInput } from "../recipe.js";
+import { createNativeEngine } from "../../engine/native.js";
+import { oneProcess } from "../collective/one-process.js";
+import { type RecipeInput, resolveRecipe } from "../recipe.js";
+import { startRun } from "../start-run.js";
 
 const STEPS = 6;
 /** After which the other device, or another process, goes on. */
@@ -123,4 +126,15 @@ describe.skipIf(!noGpu)("a device that cannot train", () => {
     expect(failures(stderr)).toEqual([expect.stringContaining(`(${code})`)]);
     await expect(bytes("refused", "recipe.json")).rejects.toThrow();
   });
+});
+
+it("several ranks are refused on a device before anything is written", async () => {
+  const engine = await createNativeEngine();
+  const out = join(folder.path, "ranks");
+  const two = { ...oneProcess, size: 2 };
+  await expect(
+    startRun(engine, { recipe: resolveRecipe(recipe), out, device: "webgpu", collective: two }),
+  ).rejects.toMatchObject({ code: "option-unsupported", message: expect.stringContaining("2 ranks") });
+  await expect(bytes("ranks", "recipe.json")).rejects.toThrow();
+  await engine.close();
 });
