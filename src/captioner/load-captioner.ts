@@ -1,6 +1,8 @@
+import { availableParallelism } from "node:os";
 import { createDeviceEngine } from "../engine/device/device-engine.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { createNativeEngine } from "../engine/native.js";
+import { SMALL_MODEL } from "../engine/programs.js";
 import { LingolensError } from "../errors.js";
 import { loadPicture } from "../image/picture-source.js";
 import { int8Model, isInt8 } from "../quantization/cached-int8.js";
@@ -21,8 +23,13 @@ export interface LoadOptions extends HubOptions {
    * Default: the model that comes with lingolens, which knows drawn scenes only.
    */
   readonly model?: string;
-  /** Threads of the engine. Default: the processors that this process may use. */
+  /** Threads of the engine for each call. Default: the processors that this process may use. */
   readonly threads?: number;
+  /**
+   * Calls that are to run at once, as a server's do. Where `threads` is not given and the model is small, each has its
+   * share of the processors: on a small product, threads spend more time waiting for each other than they save. Default 1.
+   */
+  readonly callsAtOnce?: number;
   /** The token that captions start from. Default: the model's. */
   readonly decoderStart?: number;
   /** Where to compute. Default: "cpu", this machine's processors. */
@@ -57,10 +64,12 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
   const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
   const tokenizer = await loadTokenizerFolder(folder.path);
   const weights = await folderWeights(folder);
+  const { callsAtOnce = 1 } = options;
+  const share = weights.size <= SMALL_MODEL ? Math.ceil(availableParallelism() / callsAtOnce) : undefined;
   const { generationConfig, preprocessorConfig } = folder;
   return new LoadedCaptioner({
     engine,
-    programs: new ModelPrograms(engine, weights, options.threads),
+    programs: new ModelPrograms(engine, weights, options.threads ?? share),
     ...(gpu && { runner: DeviceRunner.of(gpu, weights) }),
     tokenizer,
     generationConfig,

@@ -29,7 +29,12 @@ export class HostRunner implements ModelRunner {
   constructor(private readonly programs: ModelPrograms) {}
 
   async encode(pixelValues: HostTensor): Promise<HostTensors> {
-    return (await this.programs.get("encode")).run({ pixelValues });
+    const { vision, decoder } = this.programs.config;
+    const positions = (vision.imageSize / vision.patchSize) ** 2 + 1;
+    const size = pixelValues.shape[0]! * positions * decoder.hiddenSize;
+    const names = Array.from({ length: decoder.layers }, (_, i) => [`cross.${i}.key`, `cross.${i}.value`]);
+    const memory = Object.fromEntries(names.flat().map((name) => [name, this.#pool.take(size)]));
+    return (await this.programs.get("encode")).run({ pixelValues }, memory);
   }
 
   async searchMemory(seen: HostTensors, searches: number): Promise<StepMemory> {
@@ -41,7 +46,9 @@ export class HostRunner implements ModelRunner {
     return (await this.programs.get(name)).run({ ...seen, ...captions });
   }
 
-  async release(): Promise<void> {}
+  async release(seen: HostTensors): Promise<void> {
+    for (const { data } of Object.values(seen)) this.#pool.give(data as Float32Array);
+  }
 
   close(): Promise<void> {
     return this.programs.close();

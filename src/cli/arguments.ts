@@ -84,6 +84,7 @@ export interface CaptionerFlags {
   readonly model: string | undefined;
   readonly offline: boolean | undefined;
   readonly threads: number | undefined;
+  readonly callsAtOnce?: number | undefined;
   readonly decoderStart: number | undefined;
   readonly device: Device;
   readonly dtype?: "fp32" | "int8" | undefined;
@@ -91,7 +92,7 @@ export interface CaptionerFlags {
 
 /** The captioner of --model; downloading and converting it show a progress bar on a terminal. */
 export async function openCaptioner(
-  { model, offline, threads, decoderStart, device, dtype }: CaptionerFlags,
+  { model, offline, threads, callsAtOnce, decoderStart, device, dtype }: CaptionerFlags,
   signal: AbortSignal,
 ): Promise<Captioner> {
   const bar = downloadBar();
@@ -103,6 +104,7 @@ export async function openCaptioner(
       device,
       ...(model !== undefined && { model }),
       ...(threads !== undefined && { threads }),
+      ...(callsAtOnce !== undefined && { callsAtOnce }),
       ...(decoderStart !== undefined && { decoderStart }),
       ...(dtype !== undefined && { dtype }),
     });

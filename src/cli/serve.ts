@@ -147,7 +147,11 @@ async function serve(flags: Flags): Promise<void> {
   const log = jsonLog();
   const { checkModels, Translations } = await import("../server/translations.js");
   if (gloss !== undefined) await checkModels(gloss);
-  const captioner = await openCaptioner({ model, offline, threads, decoderStart, device, dtype }, signal);
+  const callsAtOnce = settings.concurrency;
+  const captioner = await openCaptioner(
+    { model, offline, threads, callsAtOnce, decoderStart, device, dtype },
+    signal,
+  );
   const translations =
     gloss === undefined ? undefined : new Translations({ models: gloss, offline, threads, dtype }, log);
   try {

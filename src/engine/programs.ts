@@ -24,7 +24,7 @@ export type ProgramOutputs<Config, Name extends string> = Readonly<
 >;
 
 /** Up to this many parameters, rearranged copies of weights are worth the time and the memory for any program. */
-const SMALL_MODEL = 64e6;
+export const SMALL_MODEL = 64e6;
 
 /** The programs of a model, compiled when first asked for, over weights that stay where they are. */
 export class Programs<Config, Name extends string> {

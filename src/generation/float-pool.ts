@@ -18,8 +18,9 @@ export class FloatPool {
     return array;
   }
 
-  /** Gives back what `take` gave, which nobody uses any more. */
-  give(array: Float32Array): void {
+  /** Gives back what `take` gave, as it was or a part of it, which nobody uses any more. */
+  give(part: Float32Array): void {
+    const array = new Float32Array(part.buffer);
     if (this.#bytes + array.byteLength > this.most) return;
     this.#bytes += array.byteLength;
     const free = this.#free.get(array.length);

@@ -9,6 +9,8 @@ export class HostStepMemory implements StepMemory {
   readonly #cache: KeyValueCache;
   /** Memory for the new keys and values, which every step fills anew. */
   readonly #own: Record<string, Float32Array> = {};
+  /** Memory of `cross`, once pictures have left. */
+  #kept: readonly Float32Array[] = [];
 
   /**
    * @param program compiled `searchStep`
@@ -62,21 +64,26 @@ export class HostStepMemory implements StepMemory {
   }
 
   async keepPictures(pictures: readonly number[]): Promise<void> {
+    const before = this.#kept;
+    const all: Float32Array[] = [];
     this.cross = Object.fromEntries(
       Object.entries(this.cross).map(([name, { shape, data }]) => {
         const size = data.length / shape[0]!;
-        const kept = new Float32Array(pictures.length * size);
+        const kept = this.pool.take(pictures.length * size).subarray(0, pictures.length * size);
+        all.push(kept);
         pictures.forEach((picture, i) => {
           kept.set((data as Float32Array).subarray(picture * size, (picture + 1) * size), i * size);
         });
         return [name, { dtype: "float32", shape: [pictures.length, ...shape.slice(1)], data: kept }];
       }),
     );
+    this.#kept = all;
+    for (const array of before) this.pool.give(array);
   }
 
   async close(): Promise<void> {
     this.#cache.close();
-    for (const array of Object.values(this.#own)) this.pool.give(array);
+    for (const array of [...Object.values(this.#own), ...this.#kept]) this.pool.give(array);
   }
 
   /** Memory for `own.N.*`, as the program will fill it. */

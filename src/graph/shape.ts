@@ -78,12 +78,26 @@ export function elementCount(shape: Shape): Dimension {
   return multiplyDimensions(1, ...shape);
 }
 
-/** The terms of a dimension, each a coefficient and the names whose sizes it multiplies. */
-export function termsOf(dimension: Dimension): { coefficient: number; names: string[] }[] {
-  return [...parse(dimension)].map(([monomial, coefficient]) => ({
-    coefficient,
-    names: monomial.split("*").filter(Boolean),
-  }));
+/** A product: a coefficient and the names whose sizes it multiplies. */
+export interface Term {
+  readonly coefficient: number;
+  readonly names: readonly string[];
+}
+
+/** Terms of the dimensions that were asked for, which are those of some programs, at every run of theirs. */
+const terms = new Map<Dimension, readonly Term[]>();
+
+/** The terms of a dimension. */
+export function termsOf(dimension: Dimension): readonly Term[] {
+  let found = terms.get(dimension);
+  if (!found) {
+    found = [...parse(dimension)].map(([monomial, coefficient]) => ({
+      coefficient,
+      names: monomial.split("*").filter(Boolean),
+    }));
+    terms.set(dimension, found);
+  }
+  return found;
 }
 
 /** Sizes of the named dimensions of one run. */

@@ -9,7 +9,8 @@ import type { RgbImage } from "./pixels.js";
 const PRECISION_BITS = 32 - 8 - 2;
 const ONE = 2 ** PRECISION_BITS;
 const HALF = 1 << (PRECISION_BITS - 1);
-// A sum becomes a byte as in Pillow's `clip8`: the shift drops the fraction, and the clamped array clips it.
+// A sum becomes a byte as in Pillow's `clip8`: the shift drops the fraction, and the clamped array clips it. Sums are
+// integers of 32 bits, as in Pillow; said so (`Math.imul`, `| 0`), they are not watched for growing beyond.
 
 /** A rectangle in pixels of the resized picture. */
 export interface Window {
@@ -30,7 +31,10 @@ export interface ResizeOptions {
   readonly window?: Window;
 }
 
-/** Resizes with Pillow's `Resampling.BICUBIC`. An axis whose length does not change is copied, as Pillow does. */
+/**
+ * Resizes with Pillow's `Resampling.BICUBIC`. An axis whose length does not change is copied, as Pillow does; where nothing
+ * changes at all, it is the same picture.
+ */
 export function resizeBicubic(image: RgbImage, options: ResizeOptions): RgbImage {
   return runAtOnce(resizing(image, options));
 }
@@ -39,6 +43,8 @@ export function resizeBicubic(image: RgbImage, options: ResizeOptions): RgbImage
 export function* resizing(image: RgbImage, options: ResizeOptions): Pausable<RgbImage> {
   const { width, height } = options;
   const { left, top, ...size } = options.window ?? { left: 0, top: 0, width, height };
+  const isWhole = size.width === width && size.height === height;
+  if (isWhole && width === image.width && height === image.height) return image;
   if (image.height > 100 * image.width && height < image.height && width !== image.width) {
     // Pillow's exception, made for speed: a tall strip that gets shorter goes through the vertical pass first.
     const window = { left: 0, top, width: image.width, height: size.height };
@@ -58,10 +64,9 @@ export function* resizing(image: RgbImage, options: ResizeOptions): Pausable<Rgb
     yield;
   }
   const data = new Uint8ClampedArray(size.height * rowBytes);
-  const sums = new Int32Array(rowBytes);
   for (let i = 0; i < size.height; i++) {
-    filterColumns(across.subarray((rows.starts[i]! - firstRow) * rowBytes), rows, i, sums);
-    for (let x = 0; x < rowBytes; x++) data[i * rowBytes + x] = sums[x]! >> PRECISION_BITS;
+    const source = across.subarray((rows.starts[i]! - firstRow) * rowBytes);
+    filterColumns(source, rows, i, data.subarray(i * rowBytes, (i + 1) * rowBytes));
     yield;
   }
   return { ...size, data: new Uint8Array(data.buffer) };
@@ -140,9 +145,9 @@ function filterRow(image: RgbImage, y: number, columns: FilterTaps, out: Uint8Cl
     let blue = HALF;
     for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
       const weight = weights[w]!;
-      red += source[from]! * weight;
-      green += source[from + 1]! * weight;
-      blue += source[from + 2]! * weight;
+      red = (red + Math.imul(source[from]!, weight)) | 0;
+      green = (green + Math.imul(source[from + 1]!, weight)) | 0;
+      blue = (blue + Math.imul(source[from + 2]!, weight)) | 0;
       from += 3;
     }
     out[to++] = red >> PRECISION_BITS;
@@ -151,13 +156,15 @@ function filterRow(image: RgbImage, y: number, columns: FilterTaps, out: Uint8Cl
   }
 }
 
-/** The vertical pass for output row `i`: fixed-point sums over the rows that it reads, of which `source` starts with the first. */
-function filterColumns(source: Uint8ClampedArray, rows: FilterTaps, i: number, sums: Int32Array): void {
+/** The vertical pass for output row `i`; `source` starts with the first row that it reads, each as long as `out`. */
+function filterColumns(source: Uint8ClampedArray, rows: FilterTaps, i: number, out: Uint8ClampedArray): void {
   const { counts, weights, stride } = rows;
-  sums.fill(HALF);
-  let from = 0;
-  for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
-    const weight = weights[w]!;
-    for (let x = 0; x < sums.length; x++) sums[x]! += source[from++]! * weight;
+  const first = i * stride;
+  const end = first + counts[i]!;
+  for (let x = 0; x < out.length; x++) {
+    let sum = HALF;
+    for (let w = first, from = x; w < end; w++, from += out.length)
+      sum = (sum + Math.imul(source[from]!, weights[w]!)) | 0;
+    out[x] = sum >> PRECISION_BITS;
   }
 }
