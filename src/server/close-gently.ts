@@ -1,10 +1,12 @@
+import { once } from "node:events";
 import type { Duplex, Readable } from "node:stream";
 
 /** Milliseconds that a client is listened to after its last answer, at most; and of silence, at most. */
 const LONGEST = 5000;
 const LONGEST_SILENCE = 1000;
 
-const closing = new WeakSet<Duplex>();
+/** Connections that are being ended so. */
+const closing = new Set<Duplex>();
 
 /**
  * Ends a connection whose client may still be sending, in such a way that the client can read the last answer: what it
@@ -23,8 +25,14 @@ export function closeGently(socket: Duplex, rest: Readable): void {
   rest.resume();
   socket.on("error", () => {}); // "close" follows.
   socket.once("close", () => {
+    closing.delete(socket);
     clearTimeout(last);
     clearTimeout(silence);
   });
   socket.end();
+}
+
+/** Waits until the clients of all connections that are being ended have had their time. */
+export async function gentlyClosed(): Promise<void> {
+  await Promise.all([...closing].map((socket) => once(socket, "close")));
 }

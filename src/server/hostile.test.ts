@@ -65,8 +65,12 @@ const sendJson = (value: unknown, path?: string) => send(JSON.stringify(value), 
 const image = (bytes: Uint8Array) => ({ base64: Buffer.from(bytes).toString("base64") });
 
 /** What a client gets to read that looks for the answer only once it has sent all it wanted. @param pause milliseconds */
-async function sendThenRead(pieces: readonly (string | Buffer)[], pause: number): Promise<string> {
-  const { hostname, port } = new URL(server.url);
+async function sendThenRead(
+  pieces: readonly (string | Buffer)[],
+  pause: number,
+  url = server.url,
+): Promise<string> {
+  const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).pause();
   const closed = new Promise((resolve) => socket.on("close", resolve));
   let answer = "";
@@ -271,6 +275,18 @@ describe("bodies", () => {
     ])
       for (const pause of [0, 70])
         expect(await sendThenRead(pieces, pause)).toMatch(/^HTTP\/1\.1 413 [\s\S]*body-too-large/);
+  });
+
+  it("that are refused while the server stops get an answer that a client can read who goes on sending", async () => {
+    const stopping = await testServer(captioner, { maxBody: 200_000 });
+    const head =
+      "POST /v1/captions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n";
+    const pieces = [head, ...Array<Buffer>(20).fill(Buffer.alloc(50_000, "x"))];
+    const answer = sendThenRead(pieces, 30, stopping.url);
+    while (!stopping.events.some(({ status }) => status === 413))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await stopping.close()).toBe(true);
+    expect(await answer).toMatch(/^HTTP\/1\.1 413 [\s\S]*body-too-large/);
   });
 
   it("that are too large are not read for good", async () => {

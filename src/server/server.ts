@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { LingolensError } from "../errors.js";
 import { App, type AppParts } from "./app.js";
+import { gentlyClosed } from "./close-gently.js";
 import { answerUnreadable } from "./unreadable.js";
 
 export interface RunningServer {
@@ -61,6 +62,7 @@ export async function startServer(
       const answered = await app.drain(shutdownDeadline);
       const closed = once(server, "close");
       server.close();
+      await gentlyClosed(); // Clients that were refused and still send have not read why.
       server.closeAllConnections();
       await closed;
       return answered;
