@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Batcher } from "./batcher.js";
 import { FairQueue } from "./fair-queue.js";
 
@@ -74,7 +74,7 @@ describe("FairQueue", () => {
 
 describe("Batcher", () => {
   /** Batches wait until they are told to go on. */
-  function held(maxBatch = 4) {
+  function held(maxBatch = 4, coming = () => 0) {
     const batches: {
       inputs: readonly number[];
       signal: AbortSignal;
@@ -86,6 +86,7 @@ describe("Batcher", () => {
       maxRows: 100,
       batchWait: 5,
       concurrency: 1,
+      coming,
       run: (inputs, signal) =>
         new Promise((resolve, reject) => {
           batches.push({ inputs, signal, finish: () => resolve(inputs.map((n) => n * 10)), fail: reject });
@@ -125,6 +126,48 @@ describe("Batcher", () => {
     }
     expect(batches[0]!.inputs.length).toBeGreaterThan(3);
     for (const one of work) one.catch(() => {});
+  });
+
+  describe("of which a batch took a second", () => {
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    async function experienced() {
+      vi.useFakeTimers();
+      const state = { coming: 0 };
+      const { batches, submit } = held(4, () => state.coming);
+      const first = submit(0);
+      await vi.advanceTimersByTimeAsync(10);
+      await vi.advanceTimersByTimeAsync(1000);
+      batches[0]!.finish();
+      await first;
+      return { state, batches, submit };
+    }
+
+    it("waits for those who are sure to come", async () => {
+      const { state, batches, submit } = await experienced();
+      state.coming = 1;
+      submit(1);
+      await vi.advanceTimersByTimeAsync(80);
+      expect(batches).toHaveLength(1);
+      state.coming = 0;
+      submit(2);
+      await vi.advanceTimersByTimeAsync(20);
+      expect(batches[1]!.inputs).toEqual([1, 2]);
+    });
+
+    it("does not wait for them for ever, nor where it is full", async () => {
+      const { state, batches, submit } = await experienced();
+      state.coming = 9;
+      submit(1);
+      await vi.advanceTimersByTimeAsync(120);
+      expect(batches[1]!.inputs).toEqual([1]);
+      batches[1]!.finish();
+      for (const n of [2, 3, 4, 5]) submit(n);
+      await vi.advanceTimersByTimeAsync(0);
+      expect(batches[2]!.inputs).toEqual([2, 3, 4, 5]);
+    });
   });
 
   it("drops work that is not wanted any more, and stops a batch once nobody wants it", async () => {

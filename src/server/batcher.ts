@@ -18,6 +18,8 @@ export interface BatcherOptions<T, R> {
   /** Milliseconds without a newcomer after which a batch begins. */
   readonly batchWait: number;
   readonly concurrency: number;
+  /** How many more are sure to come soon: a batch waits for them for longer. Default: none. */
+  readonly coming?: () => number;
   /** Works on inputs of one kind; results in their order. The signal aborts when nobody waits any more. */
   readonly run: (inputs: readonly T[], signal: AbortSignal) => Promise<readonly R[]>;
   /** Called when a batch begins. */
@@ -26,6 +28,9 @@ export interface BatcherOptions<T, R> {
 
 /** The longest wait for company, in times of `batchWait`. */
 const LONGEST_WAIT = 5;
+
+/** The longest wait for those who are coming, as a share of the time that a batch takes. */
+const PATIENCE = 0.1;
 
 /**
  * Gathers the work of many requests into batches. While all places are taken, work gathers by itself; a batch that
@@ -36,7 +41,9 @@ export class Batcher<T, R> {
   #running = 0;
   #timer: NodeJS.Timeout | undefined;
   /** When the wait for company began. */
-  #since = 0;
+  #since: number | undefined;
+  /** Milliseconds that a batch takes, a moving average. */
+  #usual = 0;
 
   constructor(private readonly options: BatcherOptions<T, R>) {}
 
@@ -78,17 +85,30 @@ export class Batcher<T, R> {
 
   /** Waits anew with each that comes, since where there is one there may be more, but not for ever. */
   #schedule(): void {
-    const { concurrency, maxBatch, batchWait } = this.options;
+    const { concurrency, batchWait } = this.options;
     if (this.#running >= concurrency || this.#queue.size === 0) return;
-    if (this.#timer === undefined) this.#since = performance.now();
+    this.#since ??= performance.now();
     clearTimeout(this.#timer);
     const left = this.#since + LONGEST_WAIT * batchWait - performance.now();
-    const wait = this.#queue.size >= maxBatch ? 0 : Math.max(0, Math.min(batchWait, left));
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#begin();
-      this.#schedule();
-    }, wait);
+    const wait = this.#isFull ? 0 : Math.max(0, Math.min(batchWait, left));
+    this.#timer = setTimeout(() => this.#endWait(), wait);
+  }
+
+  #endWait(): void {
+    const { batchWait, coming } = this.options;
+    const waited = performance.now() - this.#since!;
+    const patience = batchWait === 0 ? 0 : PATIENCE * this.#usual;
+    if (!this.#isFull && waited < patience && coming && coming() > 0) {
+      this.#timer = setTimeout(() => this.#endWait(), batchWait);
+      return;
+    }
+    this.#since = undefined;
+    this.#begin();
+    this.#schedule();
+  }
+
+  get #isFull(): boolean {
+    return this.#queue.size >= this.options.maxBatch;
   }
 
   #begin(): void {
@@ -109,11 +129,14 @@ export class Batcher<T, R> {
       if (--wanted === 0) stop.abort();
     };
     for (const { signal } of batch) signal.addEventListener("abort", leave, { once: true });
+    const since = performance.now();
     try {
       const results = await this.options.run(
         batch.map(({ input }) => input),
         stop.signal,
       );
+      const took = performance.now() - since;
+      this.#usual = this.#usual === 0 ? took : this.#usual * 0.9 + took * 0.1;
       batch.forEach(({ settle }, i) => {
         settle.resolve(results[i]!);
       });

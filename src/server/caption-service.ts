@@ -57,6 +57,8 @@ export class CaptionService {
   readonly #batcher: Batcher<Task, Languages>;
   /** Pictures let in that have no captions yet. */
   #pictures = 0;
+  /** Of these, those that are here and being decoded. */
+  #decoding = 0;
   #streams = 0;
   /** Seconds that a picture takes when many wait, a moving average. */
   #pace = 0;
@@ -68,6 +70,7 @@ export class CaptionService {
   ) {
     this.#batcher = new Batcher<Task, Languages>({
       ...settings,
+      coming: () => this.#decoding,
       run: (tasks, signal) => this.#run(tasks, signal),
       onBatch: (size) => metrics.batchSize.observe(size),
     });
@@ -152,10 +155,7 @@ export class CaptionService {
     onPartial?: OnPartial,
   ): Promise<{ results: ApiResult[]; failure?: LingolensError }> {
     try {
-      const pixels = await readImage({ name, ...image }, this.captioner.preprocessor, this.settings, {
-        ignoreExif: options.ignoreExif,
-        signal,
-      });
+      const pixels = await this.#readImage({ name, ...image }, options, signal);
       const since = performance.now();
       const languages = await this.#batcher.submit({
         client,
@@ -174,6 +174,20 @@ export class CaptionService {
       this.metrics.pictures.add({ outcome: "failed" });
       const { code, message } = error;
       return { results: [{ image: name, error: { code, message } }], failure: error };
+    }
+  }
+
+  async #readImage(
+    image: RequestedImage,
+    { ignoreExif }: ResolvedCaptionOptions,
+    signal: AbortSignal,
+  ): Promise<RgbImage> {
+    const isHere = image.source instanceof Uint8Array; // What is at a URL may take long.
+    if (isHere) this.#decoding++;
+    try {
+      return await readImage(image, this.captioner.preprocessor, this.settings, { ignoreExif, signal });
+    } finally {
+      if (isHere) this.#decoding--;
     }
   }
 
