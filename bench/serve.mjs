@@ -3,8 +3,9 @@
 //     npm run build && node bench/serve.mjs [--clients 200] [--seconds 60] [--lang en] [--beams 4] [--model M]
 //
 // Each client sends an example picture and, once it has the captions, the next. The server and the clients share this
-// machine. Figures of each server: captions a second, 50th and 95th percentile of the time to an answer, answers by
-// status, stalls of the server's event loop, and its memory at each quarter of the time.
+// machine. Figures of each server: captions a second, the server's processor time a caption, which another program's load
+// changes less, 50th and 95th percentile of the time to an answer, answers by status, stalls of the server's event loop, and
+// its memory at each quarter of the time.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -87,7 +88,7 @@ async function load(name, args) {
   };
   const running = Array.from({ length: clients }, (_, i) => client(i));
   await wait(2000); // Until all clients are under way, and the server's code is compiled.
-  await metricsOf(url); // Which counts stalls from its last look on.
+  const first = await metricsOf(url); // Which counts stalls from its last look on.
   measuring = true;
   const since = performance.now();
   const looks = [];
@@ -109,13 +110,15 @@ async function load(name, args) {
   const last = looks.at(-1);
   const perBatch = last("lingolens_batch_pictures_sum") / last("lingolens_batch_pictures_count");
   const perSecond = captions / elapsed;
+  const processorTime = "process_cpu_seconds_total";
+  const perCaption = ((last(processorTime) - first(processorTime)) / captions) * 1000;
   console.log(
-    `${name}: ${perSecond.toFixed(1)} captions/s, p50 ${percentile(0.5)} ms, p95 ${percentile(0.95)} ms, ` +
+    `${name}: ${perSecond.toFixed(1)} captions/s, ${perCaption.toFixed(1)} ms of processor time each, p50 ${percentile(0.5)} ms, p95 ${percentile(0.95)} ms, ` +
       `statuses ${JSON.stringify(statuses)}, ${perBatch.toFixed(1)} pictures a batch, event loop stalls p99 ` +
       `${stall("lingolens_event_loop_delay_p99_seconds")} ms, longest ${stall("lingolens_event_loop_delay_max_seconds")} ms, ` +
       `memory by quarter ${memory.join(", ")} MB, exit code ${code} after SIGTERM`,
   );
-  return perSecond;
+  return { perSecond, perCaption };
 }
 
 console.log(
@@ -124,4 +127,7 @@ console.log(
 );
 const batched = await load("batched", []);
 const single = await load("--max-batch 1", ["--max-batch", "1"]);
-console.log(`ratio ${(batched / single).toFixed(2)}`);
+console.log(
+  `ratio ${(batched.perSecond / single.perSecond).toFixed(2)}, of processor time ` +
+    `${(single.perCaption / batched.perCaption).toFixed(2)}`,
+);

@@ -62,8 +62,11 @@ export class Metrics {
       this.batchSize,
       this.queueTime,
     ].map((metric) => metric.text());
+    const { user, system } = process.cpuUsage();
+    const processorTime = "process_cpu_seconds_total";
     const text = [
       ...own,
+      `${header(processorTime, "Processor time of all threads.", "counter")}${processorTime} ${(user + system) / 1e6}\n`,
       ...gauges.map(({ name, help, value }) => `${header(name, help, "gauge")}${name} ${value()}\n`),
     ].join("");
     this.#loop.reset();

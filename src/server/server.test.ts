@@ -119,6 +119,7 @@ describe("POST /v1/captions", () => {
 
   it("describes pictures of several requests in one batch", async () => {
     const before = await metric(server.url, "lingolens_batch_pictures_count");
+    const worked = await metric(server.url, "process_cpu_seconds_total");
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, i) => post("/v1/captions", { images: [base64(i % 6)], beams: 1 })),
     );
@@ -128,6 +129,7 @@ describe("POST /v1/captions", () => {
     expect(new Set(texts.filter((_, i) => i % 6 === 0)).size).toBe(1);
     expect(new Set(texts).size).toBe(6);
     expect((await metric(server.url, "lingolens_batch_pictures_count")) - before).toBeLessThan(16);
+    expect(await metric(server.url, "process_cpu_seconds_total")).toBeGreaterThan(worked);
   });
 });
 
