@@ -41,8 +41,8 @@ export const modelOption = (): Option =>
   );
 export const offlineOption = (): Option =>
   new Option("--offline", "take models of the hub from the cache, without network");
-export const threadsOption = (): Option =>
-  new Option("--threads <n>", "threads (default: all processors)").argParser(integer(1));
+export const threadsOption = (standard = "all processors"): Option =>
+  new Option("--threads <n>", `threads (default: ${standard})`).argParser(integer(1));
 export const decoderStartOption = (): Option =>
   new Option("--decoder-start <id>", "token that captions start from (default: the model's)").argParser(
     integer(0),

@@ -118,7 +118,7 @@ export function serveCommand(): Command {
       integer(1),
     )
     .addOption(decoderStartOption())
-    .addOption(threadsOption())
+    .addOption(threadsOption("all processors; of a small model, each of the batches at once has its share"))
     .addOption(deviceOption())
     .addOption(dtypeOption())
     .addHelpText("after", EXAMPLES)
