@@ -88,6 +88,8 @@ try {
   for (let round = 0; round < rounds; round++) {
     times.together.push(await together());
     times.inTurn.push(await inTurn());
+    const [a, b] = [times.together.at(-1), times.inTurn.at(-1)];
+    console.error(`round ${round + 1}: together ${a.toFixed(2)} s, one after another ${b.toFixed(2)} s`);
   }
   const sum = (list) => list.reduce((a, b) => a + b, 0);
   const ratios = times.inTurn.map((time, i) => time / times.together[i]).sort((a, b) => a - b);
