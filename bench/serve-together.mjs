@@ -3,7 +3,8 @@
 //     npm run build && node bench/serve-together.mjs [--requests 8] [--rounds 5] [--tokens 16] [--model M]
 //         [--large fp32|int8 [--work DIR]]
 //
-// Each round times the one and the other. A request is an example picture, described in one language with four beams; all
+// Each round times the one and the other, and takes the server's processor time, which another program's load changes less.
+// A request is an example picture, described in one language with four beams; all
 // captions are as long as --tokens says, as a real one is: those of random weights have no end of their own. --large
 // makes a model of the original's size with random weights, which have the speed of real ones, in --work, a temporary
 // folder unless named, and finds it there the next time.
@@ -66,10 +67,18 @@ async function send(url, i) {
   if (results?.[0].captions?.[0].tokens.length !== length) throw new Error(`Got ${answer.status}.`);
 }
 
-async function timed(work) {
+async function processorTime(url) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^process_cpu_seconds_total (.+)$/m.exec(text)[1]);
+}
+
+/** Seconds by the clock and of the server's processors. */
+async function timed(url, work) {
+  const before = await processorTime(url);
   const since = performance.now();
   await work();
-  return (performance.now() - since) / 1000;
+  const clock = (performance.now() - since) / 1000;
+  return { clock, processors: (await processorTime(url)) - before };
 }
 
 const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
@@ -78,9 +87,9 @@ const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"
 try {
   const [url] = await once(createInterface(child.stdout), "line");
   const each = Array.from({ length: requests }, (_, i) => i);
-  const together = () => timed(() => Promise.all(each.map((i) => send(url, i))));
+  const together = () => timed(url, () => Promise.all(each.map((i) => send(url, i))));
   const inTurn = () =>
-    timed(async () => {
+    timed(url, async () => {
       for (const i of each) await send(url, i);
     });
   await together();
@@ -89,17 +98,21 @@ try {
     times.together.push(await together());
     times.inTurn.push(await inTurn());
     const [a, b] = [times.together.at(-1), times.inTurn.at(-1)];
-    console.error(`round ${round + 1}: together ${a.toFixed(2)} s, one after another ${b.toFixed(2)} s`);
+    console.error(
+      `round ${round + 1}: together ${a.clock.toFixed(2)} s (processors ${a.processors.toFixed(2)} s), ` +
+        `one after another ${b.clock.toFixed(2)} s (${b.processors.toFixed(2)} s)`,
+    );
   }
-  const sum = (list) => list.reduce((a, b) => a + b, 0);
-  const ratios = times.inTurn.map((time, i) => time / times.together[i]).sort((a, b) => a - b);
+  const sum = (list, name = "clock") => list.reduce((total, time) => total + time[name], 0);
+  const ratio = (name) => (sum(times.inTurn, name) / sum(times.together, name)).toFixed(2);
+  const ratios = times.inTurn.map(({ clock }, i) => clock / times.together[i].clock).sort((a, b) => a - b);
   const answers = requests * rounds;
   console.log(
     `${cpus()[0].model}, ${availableParallelism()} processors; ${requests} requests of ${values.tokens} new tokens, ` +
       `${rounds} rounds, ${values.large ? `full size, ${values.large}` : (values.model ?? "bundled model")}: ` +
       `together ${(answers / sum(times.together)).toFixed(2)} captions/s, one after another ` +
-      `${(answers / sum(times.inTurn)).toFixed(2)}: ${(sum(times.inTurn) / sum(times.together)).toFixed(2)} times ` +
-      `(by round ${ratios[0].toFixed(2)} to ${ratios.at(-1).toFixed(2)})`,
+      `${(answers / sum(times.inTurn)).toFixed(2)}: ${ratio("clock")} times ` +
+      `(by round ${ratios[0].toFixed(2)} to ${ratios.at(-1).toFixed(2)}), by processor time ${ratio("processors")} times`,
   );
 } finally {
   child.kill("SIGTERM");
