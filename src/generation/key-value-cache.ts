@@ -68,31 +68,10 @@ export class KeyValueCache {
     const used = Math.max(0, ...needed.map((slots) => slots.length));
     const capacity = this.#capacityFor(kept.length, used, length);
     const allStay = kept.length === this.#rows && kept.every((oldRow, row) => oldRow === row);
+    if (allStay) this.#compact(needed);
+    else this.#keepRows(kept, needed);
     this.#used = used;
-    if (allStay && capacity === this.#capacity) {
-      this.#compact(needed);
-      return;
-    }
-    const oldCapacity = this.#capacity;
-    this.#rows = kept.length;
-    this.#capacity = capacity;
-    const { heads } = this.config;
-    const size = this.#headSize;
-    const runs = needed.map(runsOf);
-    for (const [name, old] of this.#memory) {
-      const memory = this.#take();
-      kept.forEach((oldRow, row) => {
-        for (let head = 0; head < heads; head++) {
-          const from = (oldRow * heads + head) * oldCapacity;
-          const to = (row * heads + head) * capacity;
-          for (const { first, place, length } of runs[row]!)
-            copy(old, (from + first) * size, memory, (to + place) * size, length * size);
-        }
-      });
-      this.#memory.set(name, memory);
-      // At once, so that the next one moves into it.
-      this.pool.give(old);
-    }
+    if (capacity !== this.#capacity) this.#resize(capacity);
   }
 
   /** Moves slots to the beginning of their rows; each goes down, so that none is overwritten before it has moved. */
@@ -111,6 +90,50 @@ export class KeyValueCache {
           }
         }
       });
+  }
+
+  #keepRows(kept: readonly number[], needed: readonly (readonly number[])[]): void {
+    const { heads } = this.config;
+    const size = this.#headSize;
+    const runs = needed.map(runsOf);
+    this.#rows = kept.length;
+    for (const [name, old] of this.#memory) {
+      const memory = this.#take();
+      kept.forEach((oldRow, row) => {
+        for (let head = 0; head < heads; head++) {
+          const [from, to] = [oldRow * heads + head, row * heads + head].map((i) => i * this.#capacity);
+          for (const { first, place, length } of runs[row]!)
+            copy(old, (from! + first) * size, memory, (to! + place) * size, length * size);
+        }
+      });
+      this.#replace(name, memory);
+    }
+  }
+
+  /** Makes rows longer or shorter, where they are if there is room. */
+  #resize(capacity: number): void {
+    const size = this.#headSize;
+    const stretches = this.#rows * this.config.heads;
+    const [from, to, count] = [this.#capacity * size, capacity * size, this.#used * size];
+    const grows = to > from;
+    this.#capacity = capacity;
+    for (const [name, old] of this.#memory) {
+      const memory = old.length >= stretches * to ? old : this.#take();
+      // In the order in which none is overwritten before it has moved.
+      for (let n = 0; n < stretches; n++) {
+        const i = grows ? stretches - 1 - n : n;
+        if (memory === old) memory.copyWithin(i * to, i * from, i * from + count);
+        else copy(old, i * from, memory, i * to, count);
+      }
+      if (memory !== old) this.#replace(name, memory);
+    }
+  }
+
+  #replace(name: string, memory: Float32Array): void {
+    const old = this.#memory.get(name)!;
+    this.#memory.set(name, memory);
+    // At once, so that the next one moves into it.
+    this.pool.give(old);
   }
 
   #capacityFor(rows: number, used: number, length: number): number {
@@ -137,7 +160,9 @@ export class KeyValueCache {
   }
 
   #take(): Float32Array {
-    return this.pool.take(this.#rows * this.#capacity * this.config.hiddenSize);
+    // What is not used yet takes no memory, and rows can grow where they are.
+    const slots = this.#rows > FEW_ROWS ? Math.max(this.#capacity, ROOM) : this.#capacity;
+    return this.pool.take(this.#rows * slots * this.config.hiddenSize);
   }
 }
 
@@ -164,6 +189,8 @@ const FIRST_CAPACITY = 64;
 const FEW_ROWS = 16;
 const SPARE_SLOTS = 8;
 const SLOTS_AT_ONCE = 16;
+/** Slots of each of many rows that there is memory for from the start. */
+const ROOM = 128;
 
 /** Elements from which on a copy is faster with views, which take their time to make. */
 const VIEW_COUNT = 128;
