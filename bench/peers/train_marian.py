@@ -3,7 +3,8 @@
     python train_marian.py MULTI30K TOKENIZER OUT [MINUTES]
 
 MULTI30K has train.en.gz and train.fr.gz; TOKENIZER is the folder of opus-mt-tc-big-fr-en, whose two SentencePiece
-models change places. One thread, MINUTES of a processor (25). OUT becomes a folder as Hugging Face saves it.
+models change places. One thread, MINUTES of a processor (25). OUT becomes a folder as Hugging Face saves it; a model
+that is there is trained further.
 """
 
 import gzip
@@ -46,27 +47,28 @@ english, french = read("en"), read("fr")
 sources = tokenizer(english, max_length=64, truncation=True)["input_ids"]
 targets = tokenizer(text_target=french, max_length=64, truncation=True)["input_ids"]
 
-model = MarianMTModel(
-    MarianConfig(
-        vocab_size=vocabulary,
-        d_model=256,
-        encoder_layers=3,
-        decoder_layers=3,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=1024,
-        decoder_ffn_dim=1024,
-        max_position_embeddings=512,
-        activation_function="swish",
-        scale_embedding=True,
-        dropout=0.1,
-        pad_token_id=pad,
-        eos_token_id=eos,
-        decoder_start_token_id=pad,
-        forced_eos_token_id=eos,
-        share_encoder_decoder_embeddings=True,
-    )
+config = MarianConfig(
+    vocab_size=vocabulary,
+    d_model=256,
+    encoder_layers=3,
+    decoder_layers=3,
+    encoder_attention_heads=4,
+    decoder_attention_heads=4,
+    encoder_ffn_dim=1024,
+    decoder_ffn_dim=1024,
+    max_position_embeddings=512,
+    activation_function="swish",
+    scale_embedding=True,
+    dropout=0.1,
+    pad_token_id=pad,
+    eos_token_id=eos,
+    decoder_start_token_id=pad,
+    forced_eos_token_id=eos,
+    share_encoder_decoder_embeddings=True,
 )
+is_there = (OUT / "model.safetensors").exists()
+model = MarianMTModel.from_pretrained(OUT) if is_there else MarianMTModel(config)
+model.train()
 embedding = model.get_input_embeddings().weight
 optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
