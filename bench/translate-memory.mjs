@@ -17,12 +17,16 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { createNativeEngine } from "../dist/engine/native.js";
 import {
   defaultNormalizer,
   defaultTrainer,
   writeSentencePieceModel,
 } from "../dist/text/sentencepiece-model.js";
-import { opusMt, writeRandomMarian } from "./random-marian.mjs";
+import { quantizeMarian } from "../dist/translation/quantize-marian.js";
+import { writeFolderAtomically } from "../dist/weights/atomic-file.js";
+import { openMarianFolder } from "../dist/weights/marian-folder.js";
+import { opusMt, randomSentences, writeRandomMarian } from "./random-marian.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -108,6 +112,15 @@ async function writeModel(folder) {
   for (const name of ["source.spm", "target.spm"]) await writeFile(join(folder, name), spm);
 }
 
+async function roundModel(path, out) {
+  const engine = await createNativeEngine();
+  const folder = await openMarianFolder(path);
+  const length = Math.min(24, folder.config.maxPositions);
+  const sentences = randomSentences(16, length).map((ids) => ids.map((id) => id % folder.config.ids.pad));
+  await writeFolderAtomically(out, (aside) => quantizeMarian(engine, folder, sentences, aside));
+  await engine.close();
+}
+
 async function residentMB(pid) {
   const { stdout } = await promisify(execFile)("ps", ["-o", "rss=", "-p", `${pid}`]);
   return Math.round(Number(stdout) / 1000);
@@ -138,13 +151,14 @@ try {
   const input = join(work, "captions.jsonl");
   await pipeline(Readable.from(lines()), createWriteStream(input));
   const models = join(work, "models");
-  await writeModel(join(models, "opus-mt-en-de"));
+  await writeModel(join(work, "fp32"));
+  await roundModel(join(work, "fp32"), join(models, "opus-mt-en-de"));
   const out = join(work, "out", "captions.jsonl");
   const args = ["--input", input, "--to", "de", "--out", out, "--model-dir", models];
   const child = spawn(
     process.execPath,
     [main, "data", "translate", ...args, "--dtype", "int8", "--beams", values.beams, "--json"],
-    { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_CACHE_HOME: join(work, "cache") } },
+    { stdio: ["ignore", "ignore", "pipe"] },
   );
   let said = "";
   child.stderr.on("data", (chunk) => {
