@@ -155,28 +155,24 @@ async function resize(
   const scaled = (side: number) => Math.max(1, Math.round(side * scale));
   const pipeline = upright(file, header).resize(scaled(width), scaled(height), { fit: "fill" });
   const rgb = await readRgb(pipeline, format);
-  const framed = frame(rgb, mode, size);
-  const pixels = sharp(framed.data, { raw: { width: framed.width, height: framed.height, channels: 3 } });
-  const jpeg = await pixels.jpeg({ quality }).toBuffer();
-  return { jpeg, width: framed.width, height: framed.height, perceptualHash: perceptualHash(rgb) };
+  const pixels = sharp(rgb.data, { raw: { width: rgb.width, height: rgb.height, channels: 3 } });
+  const encoded = framed(pixels, rgb, mode, size).jpeg({ quality }).toBuffer({ resolveWithObject: true });
+  const { data: jpeg, info } = await encoded;
+  return { jpeg, width: info.width, height: info.height, perceptualHash: perceptualHash(rgb) };
 }
 
 /** A picture in the middle of a white square, or the middle of a picture, no larger than a square. */
-function frame(rgb: RgbImage, mode: ResizeMode, size: number): RgbImage {
-  if (mode === "keep-ratio") return rgb;
-  const width = mode === "border" ? size : Math.min(size, rgb.width);
-  const height = mode === "border" ? size : Math.min(size, rgb.height);
-  if (width === rgb.width && height === rgb.height) return rgb;
-  const data = Buffer.alloc(width * height * 3, 255);
-  // Of the one that is smaller on an axis, the place in the other.
-  const [left, top] = [Math.abs(width - rgb.width) >> 1, Math.abs(height - rgb.height) >> 1];
-  const [rows, columns] = [Math.min(height, rgb.height), Math.min(width, rgb.width)];
-  for (let y = 0; y < rows; y++) {
-    const from = ((rgb.height > height ? top + y : y) * rgb.width + (rgb.width > width ? left : 0)) * 3;
-    const to = ((height > rgb.height ? top + y : y) * width + (width > rgb.width ? left : 0)) * 3;
-    data.set(rgb.data.subarray(from, from + columns * 3), to);
+function framed(pixels: Sharp, { width, height }: RgbImage, mode: ResizeMode, size: number): Sharp {
+  const [left, top] = [Math.abs(size - width) >> 1, Math.abs(size - height) >> 1];
+  if (mode === "border") {
+    const [right, bottom] = [size - width - left, size - height - top];
+    return pixels.extend({ left, top, right, bottom, background: "white" });
   }
-  return { width, height, data };
+  if (mode === "center-crop") {
+    const cut = { left: width > size ? left : 0, top: height > size ? top : 0 };
+    return pixels.extract({ ...cut, width: Math.min(size, width), height: Math.min(size, height) });
+  }
+  return pixels;
 }
 
 /** What is transparent becomes white. */
