@@ -29,8 +29,9 @@ export function perceptualHash(image: RgbImage): string {
   // The mean brightness, the first of them, would move the middle.
   const sorted = frequencies.slice(1).sort();
   const middle = sorted[sorted.length >> 1]!;
-  const bits = Array.from(frequencies, (value) => (value > middle ? "1" : "0")).join("");
-  return BigInt(`0b${bits}`).toString(16).padStart(16, "0");
+  let hash = 0n;
+  for (const value of frequencies) hash = (hash << 1n) | (value > middle ? 1n : 0n);
+  return hash.toString(16).padStart(16, "0");
 }
 
 /** cos((2x + 1)uπ / 2N), [LOW, SIDE]. */
@@ -41,28 +42,23 @@ const COSINES = Float64Array.from({ length: LOW * SIDE }, (_, i) =>
 /** Means of the pixels that fall into each cell of a grid. A picture smaller than the grid fills several with one pixel. */
 function shrunkToGray({ width, height, data }: RgbImage): Float64Array {
   const gray = new Float64Array(SIDE * SIDE);
-  const [lefts, rights] = edges(width);
-  const [tops, bottoms] = edges(height);
-  for (let row = 0; row < SIDE; row++) {
-    const [top, bottom] = [tops[row]!, bottoms[row]!];
+  const [lefts, tops] = [edges(width), edges(height)];
+  for (let row = 0; row < SIDE; row++)
     for (let column = 0; column < SIDE; column++) {
-      const [left, right] = [lefts[column]!, rights[column]!];
-      let [red, green, blue] = [0, 0, 0];
+      const [left, right] = lefts[column]!;
+      const [top, bottom] = tops[row]!;
+      let sum = 0;
       for (let y = top; y < bottom; y++)
-        for (let at = (y * width + left) * 3, end = (y * width + right) * 3; at < end; at += 3) {
-          red += data[at]!;
-          green += data[at + 1]!;
-          blue += data[at + 2]!;
-        }
-      const sum = 299 * red + 587 * green + 114 * blue;
+        for (let at = (y * width + left) * 3, end = (y * width + right) * 3; at < end; at += 3)
+          sum += 299 * data[at]! + 587 * data[at + 1]! + 114 * data[at + 2]!;
       gray[row * SIDE + column] = sum / ((right - left) * (bottom - top) * 1000);
     }
-  }
   return gray;
 }
 
-/** Of every cell along a side, where it starts and where it ends. */
-function edges(length: number): [starts: Int32Array, ends: Int32Array] {
-  const starts = Int32Array.from({ length: SIDE }, (_, i) => Math.floor((i * length) / SIDE));
-  return [starts, starts.map((start, i) => Math.max(start + 1, Math.floor(((i + 1) * length) / SIDE)))];
+function edges(length: number): [number, number][] {
+  return Array.from({ length: SIDE }, (_, i) => {
+    const start = Math.floor((i * length) / SIDE);
+    return [start, Math.max(start + 1, Math.floor(((i + 1) * length) / SIDE))];
+  });
 }

@@ -1,7 +1,8 @@
 /** Fetched bytes to a picture of a data set: what it is, whether it is whole, how large it shall be. */
-import sharp, { type Metadata, type Sharp } from "sharp";
+import sharp, { type Sharp } from "sharp";
 import type { RgbImage } from "../../image/pixels.js";
 import { type ImageFormat, sniff } from "../../image/sniff.js";
+import { jpegHeader, type PictureHeader } from "./jpeg-header.js";
 import { Room } from "./limits.js";
 import { PictureError } from "./loss.js";
 import { perceptualHash } from "./perceptual-hash.js";
@@ -63,7 +64,8 @@ export async function processPicture(bytes: Uint8Array, rules: PictureRules): Pr
     throw new PictureError("not-an-image", `The answer is no picture: it ${what}.`);
   }
   const file = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false });
-  const header = await decoding(found.format, file.metadata());
+  const simple = found.format === "JPEG" ? jpegHeader(bytes) : undefined;
+  const header: PictureHeader = simple ?? (await decoding(found.format, file.metadata()));
   const { width, height } = header.autoOrient;
   refuseUnfit(width, height, rules);
   const needed = decodingBytes(found.format, header);
@@ -104,7 +106,7 @@ function refuseUnfit(width: number, height: number, { minSide, maxAspect }: Pict
  * What libvips and its decoders hold at a time. Most files are decoded row by row; progressive JPEGs keep all their
  * coefficients, other formats the whole picture; turning a picture takes a copy of it.
  */
-function decodingBytes(format: ImageFormat, header: Metadata): number {
+function decodingBytes(format: ImageFormat, header: PictureHeader): number {
   const { width, height, isProgressive, orientation = 1, channels = 3, depth } = header;
   const rowWise = format === "TIFF" || !isProgressive;
   const perPixel = {
@@ -124,7 +126,7 @@ type Made = Pick<ProcessedPicture, "jpeg" | "width" | "height" | "perceptualHash
 /** A JPEG of a kind that every reader shows alike stays byte for byte; it is decoded all the same, to its end. */
 async function keep(
   file: Sharp,
-  header: Metadata,
+  header: PictureHeader,
   format: ImageFormat,
   bytes: Uint8Array,
   rules: PictureRules,
@@ -145,7 +147,7 @@ async function keep(
 /** The whole picture is resized before anything is cut off, since it is to be decoded to its end. */
 async function resize(
   file: Sharp,
-  header: Metadata,
+  header: PictureHeader,
   format: ImageFormat,
   { resize: mode, size, upscale, quality }: PictureRules,
 ): Promise<Made> {
@@ -155,28 +157,32 @@ async function resize(
   const scaled = (side: number) => Math.max(1, Math.round(side * scale));
   const pipeline = upright(file, header).resize(scaled(width), scaled(height), { fit: "fill" });
   const rgb = await readRgb(pipeline, format);
-  const pixels = sharp(rgb.data, { raw: { width: rgb.width, height: rgb.height, channels: 3 } });
-  const encoded = framed(pixels, rgb, mode, size).jpeg({ quality }).toBuffer({ resolveWithObject: true });
-  const { data: jpeg, info } = await encoded;
-  return { jpeg, width: info.width, height: info.height, perceptualHash: perceptualHash(rgb) };
+  const framed = frame(rgb, mode, size);
+  const pixels = sharp(framed.data, { raw: { width: framed.width, height: framed.height, channels: 3 } });
+  const jpeg = await pixels.jpeg({ quality }).toBuffer();
+  return { jpeg, width: framed.width, height: framed.height, perceptualHash: perceptualHash(rgb) };
 }
 
 /** A picture in the middle of a white square, or the middle of a picture, no larger than a square. */
-function framed(pixels: Sharp, { width, height }: RgbImage, mode: ResizeMode, size: number): Sharp {
-  const [left, top] = [Math.abs(size - width) >> 1, Math.abs(size - height) >> 1];
-  if (mode === "border") {
-    const [right, bottom] = [size - width - left, size - height - top];
-    return pixels.extend({ left, top, right, bottom, background: "white" });
+function frame(rgb: RgbImage, mode: ResizeMode, size: number): RgbImage {
+  if (mode === "keep-ratio") return rgb;
+  const width = mode === "border" ? size : Math.min(size, rgb.width);
+  const height = mode === "border" ? size : Math.min(size, rgb.height);
+  if (width === rgb.width && height === rgb.height) return rgb;
+  const data = Buffer.alloc(width * height * 3, 255);
+  // Of the one that is smaller on an axis, the place in the other.
+  const [left, top] = [Math.abs(width - rgb.width) >> 1, Math.abs(height - rgb.height) >> 1];
+  const [rows, columns] = [Math.min(height, rgb.height), Math.min(width, rgb.width)];
+  for (let y = 0; y < rows; y++) {
+    const from = ((rgb.height > height ? top + y : y) * rgb.width + (rgb.width > width ? left : 0)) * 3;
+    const to = ((height > rgb.height ? top + y : y) * width + (width > rgb.width ? left : 0)) * 3;
+    data.set(rgb.data.subarray(from, from + columns * 3), to);
   }
-  if (mode === "center-crop") {
-    const cut = { left: width > size ? left : 0, top: height > size ? top : 0 };
-    return pixels.extract({ ...cut, width: Math.min(size, width), height: Math.min(size, height) });
-  }
-  return pixels;
+  return { width, height, data };
 }
 
 /** What is transparent becomes white. */
-function upright(file: Sharp, { orientation = 1, hasAlpha }: Metadata): Sharp {
+function upright(file: Sharp, { orientation = 1, hasAlpha }: PictureHeader): Sharp {
   const turned = orientation > 1 ? file.autoOrient() : file;
   return hasAlpha ? turned.flatten({ background: "white" }) : turned;
 }
