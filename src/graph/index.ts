@@ -30,6 +30,7 @@ export {
   gather,
   gatherColumns,
   gatherElements,
+  LARGEST_WITHIN,
   scatterAdd,
   topK,
   topKCandidates,

@@ -8,9 +8,11 @@ import {
   gather,
   gatherElements,
   input,
+  LARGEST_WITHIN,
   lessOrEqual,
   log,
   logSumExp,
+  max,
   multiplyDimensions,
   reshape,
   slice,
@@ -77,27 +79,25 @@ function nextToken(blocks: readonly Tensor[]): Record<string, Tensor> {
   if (more.length === 0) {
     const { values, indices } = topK(whole!, k);
     return {
-      logSumExp: reshape(normalizer(whole!, values, indices), ["hypotheses"]),
+      logSumExp: reshape(normalizer(whole!, slice(values, 1, 0, 1), slice(indices, 1, 0, 1)), ["hypotheses"]),
       topLogits: values,
       topIds: indices,
       editedLogits: gatherElements(whole!, edited, 1),
     };
   }
   const within = new EditedParts(edited, blocks.map(widthOf));
+  const [firstEdit, firstCandidate] = [1, addDimensions(1, "edits")];
   // Of every part [hypotheses, 1 + edits + candidates], side by side, so that a part is done with before the next is
-  // computed: the log-probability in the part of the first candidate, the logits of the edited ids, and those of the
-  // candidates.
+  // computed: the normalizer, the logits of the edited ids, and those of the candidates.
   const parts = blocks.map((logits, part) => {
     const candidates = topKCandidates(logits, k);
     const values = gatherElements(logits, concat([within.places(part), candidates], 1), 1);
-    const logProb = gatherElements(logSoftmax(logits), slice(candidates, 1, 0, 1), 1);
-    return { found: concat([logProb, values], 1), ids: add(candidates, constantInt(within.starts[part]!)) };
+    const leading = slice(values, 1, "edits", addDimensions("edits", LARGEST_WITHIN));
+    const sum = normalizer(logits, leading, slice(candidates, 1, 0, LARGEST_WITHIN));
+    return { found: concat([sum, values], 1), ids: add(candidates, constantInt(within.starts[part]!)) };
   });
-  const firstCandidate = addDimensions(1, "edits");
-  const heads = parts.map(({ found }) => slice(found, 1, 0, addDimensions(firstCandidate, 1)));
-  const head = reshape(concat(heads, 0), [blocks.length, "hypotheses", addDimensions(firstCandidate, 1)]);
-  const column = (at: Dimension): Tensor => slice(head, 2, at, addDimensions(at, 1));
-  const sums = subtract(column(firstCandidate), column(0));
+  const heads = parts.map(({ found }) => slice(found, 1, 0, firstCandidate));
+  const head = reshape(concat(heads, 0), [blocks.length, "hypotheses", firstCandidate]);
   const logits = parts.map(({ found }) => slice(found, 1, firstCandidate, found.shape[1]!));
   const top = topK(concat(logits, 1), k);
   const ids = concat(
@@ -105,10 +105,10 @@ function nextToken(blocks: readonly Tensor[]): Record<string, Tensor> {
     1,
   );
   return {
-    logSumExp: reshape(logSumExp(sums, { axes: [0] }), ["hypotheses"]),
+    logSumExp: reshape(logSumExp(slice(head, 2, 0, firstEdit), { axes: [0] }), ["hypotheses"]),
     topLogits: top.values,
     topIds: gatherElements(ids, top.indices, 1),
-    editedLogits: within.joined(slice(head, 2, 1, firstCandidate)),
+    editedLogits: within.joined(slice(head, 2, firstEdit, firstCandidate)),
   };
 }
 
@@ -146,12 +146,15 @@ class EditedParts {
   }
 }
 
-/** [hypotheses, 1]: the logarithm of the sum of the logits' exponentials. */
+/**
+ * [hypotheses, 1]: the logarithm of the sum of the logits' exponentials.
+ * @param values some logits, the largest among them, at the places `indices`
+ */
 function normalizer(logits: Tensor, values: Tensor, indices: Tensor): Tensor {
+  const largest = (x: Tensor): Tensor => max(x, { axes: [1], keepDims: true });
   // The best token's share is at least one over the vocabulary's size: its logarithm loses nothing. ReduceLogSumExp takes
   // eight times as long, and LogSoftmax is not computed on GPUs.
-  const share = gatherElements(softmax(logits), slice(indices, 1, 0, 1), 1);
-  return subtract(slice(values, 1, 0, 1), log(share));
+  return subtract(largest(values), log(largest(gatherElements(softmax(logits), indices, 1))));
 }
 
 const widthOf = ({ shape }: Tensor): number => shape[1] as number;

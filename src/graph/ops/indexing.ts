@@ -172,8 +172,9 @@ const candidatesOp = define<null>({
 });
 
 /**
- * Indices of some elements along the last axis, the k largest among them, in no order: a few for each of the k, as
- * many for every row. For whoever puts several such lists together before taking the `topK`.
+ * Indices of some elements along the last axis, the k largest among them: a few for each of the k, as many for every
+ * row. They are in no order, but the largest is among the first `LARGEST_WITHIN`. For whoever puts several such lists
+ * together before taking the `topK`.
  */
 export function topKCandidates(x: Tensor, k: Tensor): Tensor {
   return candidatesOp([x, k], null);
@@ -184,6 +185,9 @@ function refuseOther(name: string, x: TensorType, k: TensorType): void {
     throw shapeError(name, [x, k], "x and an int64 vector of length k");
 }
 
+/** Elements of the largest blocks. */
+export const LARGEST_WITHIN = 16;
+
 /** Elements of a row below which blocks are not worth their trouble. */
 const NARROW = 1024;
 
@@ -191,7 +195,7 @@ const NARROW = 1024;
 function blockSize(shape: Shape): number {
   const [, width] = shape;
   if (shape.length !== 2 || typeof width !== "number" || width < NARROW) return 1;
-  return [16, 15, 14, 13, 12, 11, 10, 9, 8].find((size) => width % size === 0) ?? 1;
+  return [LARGEST_WITHIN, 15, 14, 13, 12, 11, 10, 9, 8].find((size) => width % size === 0) ?? 1;
 }
 
 /**
@@ -209,8 +213,8 @@ function emitCandidates(onnx: Emitter, x: string, count: string, shape: Shape): 
   const [, found] = onnx.emit("TopK", [largest, kept], { outputs: 2 });
   const starts = Array.from({ length: size }, (_, i) => i * blocks);
   const places = onnx.emit("Add", [
-    onnx.emit("Unsqueeze", [found!, onnx.constant([1])])[0]!,
-    onnx.constant(starts, [size, 1]),
+    onnx.emit("Unsqueeze", [found!, onnx.constant([2])])[0]!,
+    onnx.constant(starts),
   ])[0]!;
   return onnx.emit("Reshape", [places, onnx.constant([0, -1])])[0]!;
 }
