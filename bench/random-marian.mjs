@@ -19,11 +19,11 @@ export const opusMt = {
   renormalize: false,
 };
 
-export async function writeRandomMarian(folder) {
+export async function writeRandomMarian(folder, config = opusMt) {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "config.json"), JSON.stringify(writeMarianConfig(opusMt)));
+  await writeFile(join(folder, "config.json"), JSON.stringify(writeMarianConfig(config)));
   const random = randomNumbers();
-  const parameters = [...marianParameterShapes(opusMt)].filter(([name]) => !name.includes("embed_positions"));
+  const parameters = [...marianParameterShapes(config)].filter(([name]) => !name.includes("embed_positions"));
   const tensors = parameters.map(([name, shape]) => {
     const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
     if (/norm.*weight$/.test(name)) data.fill(1);

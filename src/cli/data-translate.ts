@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import { Command, Option } from "commander";
 import { taskOf } from "../data/download/task.js";
 import { PERSON_POLICIES, type PersonPolicy } from "../text/person-mask.js";
@@ -75,7 +76,14 @@ export function translateCommand(): Command {
     .action(translate);
 }
 
+/**
+ * Garbage among the captions may take half as much memory as what is in use: else V8 lets it become three times as much
+ * before it looks for it, which is more than a model in int8 takes.
+ */
+const HEAP_GROWTH = "--heap-growing-percent=50";
+
 async function translate({ modelDir, report = false, json, ...flags }: TranslateFlags): Promise<void> {
+  setFlagsFromString(HEAP_GROWTH);
   const bar = progressBar("{bar} {value}/{total} parts, {entries} entries, {eta_formatted} left");
   const models = downloadBar();
   try {

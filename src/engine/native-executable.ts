@@ -1,7 +1,7 @@
 import { LingolensError } from "../errors.js";
 import { onnxElementType } from "../graph/ops/elementwise.js";
 import type { Executable, HostTensor } from "./engine.js";
-import type { OnnxRuntimeApi, Pointer, ValueInfo } from "./onnxruntime-api.js";
+import { NameList, type OnnxRuntimeApi, type Pointer, type ValueInfo } from "./onnxruntime-api.js";
 import { DTYPES, matchTensors, type ValueSignature } from "./signature.js";
 import type { Turns } from "./turns.js";
 
@@ -13,6 +13,8 @@ export class NativeExecutable implements Executable {
   /** Each run with the tensors whose memory it uses: held here, they are not collected under it. */
   readonly #running = new Map<Promise<void>, readonly HostTensor[]>();
   #closing: Promise<void> | undefined;
+  readonly #inputNames: NameList;
+  readonly #outputNames: NameList;
 
   private constructor(
     private readonly api: OnnxRuntimeApi,
@@ -25,6 +27,8 @@ export class NativeExecutable implements Executable {
   ) {
     this.inputs = inputSignatures.map(({ name }) => name);
     this.outputs = outputSignatures.map(({ name }) => name);
+    this.#inputNames = new NameList(this.inputs);
+    this.#outputNames = new NameList(this.outputs);
   }
 
   /**
@@ -68,7 +72,7 @@ export class NativeExecutable implements Executable {
         made.push(this.api.createTensor(this.memory, data, shape, onnxElementType(dtype)));
       const inputs = BigUint64Array.from(made.slice(0, read.length));
       const outputs = BigUint64Array.from(made.slice(read.length));
-      await this.api.run(this.session, this.inputs, inputs, this.outputs, outputs);
+      await this.api.run(this.session, this.#inputNames, inputs, this.#outputNames, outputs);
     } finally {
       for (const tensor of made) this.api.releaseTensor(tensor);
     }

@@ -21,7 +21,7 @@ const FUNCTIONS = {
   CreateEnv: [3, STATUS, ["int", "str", "void*"]],
   DisableTelemetryEvents: [6, STATUS, ["void*"]],
   CreateSessionFromArray: [8, STATUS, ["void*", "void*", "size_t", "void*", "void*"]],
-  Run: [9, STATUS, ["void*", "void*", "str*", "void*", "size_t", "str*", "size_t", "void*"]],
+  Run: [9, STATUS, ["void*", "void*", "void*", "void*", "size_t", "void*", "size_t", "void*"]],
   CreateSessionOptions: [10, STATUS, ["void*"]],
   SetIntraOpNumThreads: [24, STATUS, ["void*", "int"]],
   SessionGetInputCount: [30, STATUS, ["void*", "void*"]],
@@ -84,6 +84,26 @@ export interface ValueInfo {
   readonly elementType: number;
   readonly dimensions: readonly number[];
   readonly dimensionNames: readonly string[];
+}
+
+/** Names as the library reads them, made once for all calls: to turn dozens of strings takes as long as a small product. */
+export class NameList {
+  readonly pointers: BigUint64Array;
+  readonly #text: Uint8Array;
+
+  constructor(names: readonly string[]) {
+    const texts = names.map((name) => Buffer.from(`${name}\0`));
+    // Shared memory stays where it is.
+    this.#text = new Uint8Array(new SharedArrayBuffer(texts.reduce((sum, { length }) => sum + length, 1)));
+    this.pointers = new BigUint64Array(names.length);
+    const address = koffi.address(this.#text);
+    let place = 0;
+    texts.forEach((text, i) => {
+      this.#text.set(text, place);
+      this.pointers[i] = address + BigInt(place);
+      place += text.length;
+    });
+  }
 }
 
 /**
@@ -252,19 +272,19 @@ export class OnnxRuntimeApi {
   /** Off the calling thread. The outputs' tensors are written in place. */
   async run(
     session: Pointer,
-    inputNames: readonly string[],
+    inputNames: NameList,
     inputs: BigUint64Array,
-    outputNames: readonly string[],
+    outputNames: NameList,
     outputs: BigUint64Array,
   ): Promise<void> {
     const defaultOptions = null;
     await this.#callLater("Run", [
       session,
       defaultOptions,
-      inputNames,
+      inputNames.pointers,
       inputs,
       inputs.length,
-      outputNames,
+      outputNames.pointers,
       outputs.length,
       outputs,
     ]);

@@ -25,7 +25,16 @@ export {
   subtract,
   where,
 } from "./ops/elementwise.js";
-export { addRows, gather, gatherColumns, gatherElements, scatterAdd, topK } from "./ops/indexing.js";
+export {
+  addRows,
+  gather,
+  gatherColumns,
+  gatherElements,
+  LARGEST_WITHIN,
+  scatterAdd,
+  topK,
+  topKCandidates,
+} from "./ops/indexing.js";
 export { gemm, matMul, swapLast, turnedOver } from "./ops/matmul.js";
 export { layerNorm, scaleFeatures, softmax } from "./ops/normalization.js";
 export { int8Product } from "./ops/quantized.js";

@@ -15,9 +15,9 @@ const SNIFF_BYTES = 1024;
 
 export function sniff(bytes: Uint8Array): Sniffed {
   // Latin-1 keeps each byte as one character, so that text and binary signatures are compared alike.
-  const head = String.fromCharCode(...bytes.subarray(0, SNIFF_BYTES));
-  const markup = skipProlog(head);
+  const head = String.fromCharCode.apply(null, bytes.subarray(0, SNIFF_BYTES) as unknown as number[]);
   for (const [format, matches] of IMAGES) if (matches(head)) return { kind: "image", format };
+  const markup = skipProlog(head);
   for (const [format, matches] of OTHER_FORMATS) {
     if (matches(head, markup)) return { kind: "other-format", format };
   }

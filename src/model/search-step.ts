@@ -8,16 +8,20 @@ import {
   gather,
   gatherElements,
   input,
+  LARGEST_WITHIN,
   lessOrEqual,
   log,
   logSumExp,
+  max,
   multiplyDimensions,
   reshape,
   slice,
   softmax,
   subtract,
+  sum,
   type Tensor,
   topK,
+  topKCandidates,
   where,
 } from "../graph/index.js";
 import type { KeyValue } from "../nn/attention.js";
@@ -75,53 +79,85 @@ function nextToken(blocks: readonly Tensor[]): Record<string, Tensor> {
   if (more.length === 0) {
     const { values, indices } = topK(whole!, k);
     return {
-      logSumExp: reshape(normalizer(whole!, values, indices), ["hypotheses"]),
+      logSumExp: reshape(normalizer(whole!, slice(values, 1, 0, 1), slice(indices, 1, 0, 1)), ["hypotheses"]),
       topLogits: values,
       topIds: indices,
       editedLogits: gatherElements(whole!, edited, 1),
     };
   }
-  let start = 0;
-  const parts = blocks.map((logits) => {
-    const { values, indices } = topK(logits, k);
-    const sum = normalizer(logits, values, indices);
-    const ids = add(indices, constantInt(start));
-    // Side by side, so that a part is done with before the next is computed.
-    const found = concat([sum, elementsWithin(logits, edited, start), values], 1);
-    start += widthOf(logits);
-    return { found, ids };
+  const within = new EditedParts(edited, blocks.map(widthOf));
+  const [firstEdit, firstCandidate] = [1, addDimensions(1, "edits")];
+  // Of every part [hypotheses, 1 + edits + candidates], side by side, so that a part is done with before the next is
+  // computed: the normalizer, the logits of the edited ids, and those of the candidates.
+  const parts = blocks.map((logits, part) => {
+    const candidates = topKCandidates(logits, k);
+    const values = gatherElements(logits, concat([within.places(part), candidates], 1), 1);
+    const leading = slice(values, 1, "edits", addDimensions("edits", LARGEST_WITHIN));
+    const sum = normalizer(logits, leading, slice(candidates, 1, 0, LARGEST_WITHIN));
+    return { found: concat([sum, values], 1), ids: add(candidates, constantInt(within.starts[part]!)) };
   });
-  const [sumsEnd, editedEnd] = [1, addDimensions(1, "edits")];
-  const each = (from: Dimension, to: Dimension): Tensor[] =>
-    parts.map(({ found }) => slice(found, 1, from, to));
-  const top = topK(concat(each(editedEnd, addDimensions(editedEnd, "k")), 1), k);
-  const ids = parts.map((part) => part.ids);
+  const heads = parts.map(({ found }) => slice(found, 1, 0, firstCandidate));
+  const head = reshape(concat(heads, 0), [blocks.length, "hypotheses", firstCandidate]);
+  const logits = parts.map(({ found }) => slice(found, 1, firstCandidate, found.shape[1]!));
+  const top = topK(concat(logits, 1), k);
+  const ids = concat(
+    parts.map((part) => part.ids),
+    1,
+  );
   return {
-    logSumExp: logSumExp(concat(each(0, sumsEnd), 1), { axes: [1] }),
+    logSumExp: reshape(logSumExp(slice(head, 2, 0, firstEdit), { axes: [0] }), ["hypotheses"]),
     topLogits: top.values,
-    topIds: gatherElements(concat(ids, 1), top.indices, 1),
-    editedLogits: each(sumsEnd, editedEnd).reduce((sum, part) => add(sum, part)),
+    topIds: gatherElements(ids, top.indices, 1),
+    editedLogits: within.joined(slice(head, 2, firstEdit, firstCandidate)),
   };
 }
 
-/** [hypotheses, 1]: the logarithm of the sum of the logits' exponentials. */
+/** Where ids are in a vocabulary that comes in parts. */
+class EditedParts {
+  /** Of each part, its first id. */
+  readonly starts: readonly number[];
+  /** [parts, hypotheses, edits]: whether a part is the id's or one behind it, and the id's or one before it. */
+  readonly #from: Tensor;
+  readonly #to: Tensor;
+  readonly #places: Tensor;
+
+  /** @param ids [hypotheses, edits] */
+  constructor(ids: Tensor, widths: readonly number[]) {
+    this.starts = widths.map((_, part) => widths.slice(0, part).reduce((sum, width) => sum + width, 0));
+    const column = (values: readonly number[]): Tensor => constantInt(values, [widths.length, 1, 1]);
+    const starts = column(this.starts);
+    this.#from = lessOrEqual(starts, ids);
+    this.#to = lessOrEqual(ids, column(this.starts.map((start, part) => start + widths[part]! - 1)));
+    this.#places = this.#orElse(subtract(ids, starts), constantInt(0));
+  }
+
+  /** [hypotheses, edits]: places in a part; any of ids that are not in it. */
+  places(part: number): Tensor {
+    return gather(this.#places, constantInt(part));
+  }
+
+  /** @param values [parts, hypotheses, edits] of those places; the result [hypotheses, edits] has those of the ids */
+  joined(values: Tensor): Tensor {
+    return sum(this.#orElse(values, 0), { axes: [0] });
+  }
+
+  #orElse(values: Tensor, other: Tensor | number): Tensor {
+    return where(this.#from, where(this.#to, values, other), other);
+  }
+}
+
+/**
+ * [hypotheses, 1]: the logarithm of the sum of the logits' exponentials.
+ * @param values some logits, the largest among them, at the places `indices`
+ */
 function normalizer(logits: Tensor, values: Tensor, indices: Tensor): Tensor {
+  const largest = (x: Tensor): Tensor => max(x, { axes: [1], keepDims: true });
   // The best token's share is at least one over the vocabulary's size: its logarithm loses nothing. ReduceLogSumExp takes
   // eight times as long, and LogSoftmax is not computed on GPUs.
-  const share = gatherElements(softmax(logits), slice(indices, 1, 0, 1), 1);
-  return subtract(slice(values, 1, 0, 1), log(share));
+  return subtract(largest(values), log(largest(gatherElements(softmax(logits), indices, 1))));
 }
 
 const widthOf = ({ shape }: Tensor): number => shape[1] as number;
-
-/** Logits of the ids that are in a part of the vocabulary, 0 for others. */
-function elementsWithin(logits: Tensor, ids: Tensor, start: number): Tensor {
-  const from = constantInt(start);
-  const [above, below] = [lessOrEqual(from, ids), lessOrEqual(ids, constantInt(start + widthOf(logits) - 1))];
-  const none = constantInt(0);
-  const places = where(above, where(below, subtract(ids, from), none), none);
-  return where(above, where(below, gatherElements(logits, places, 1), 0), 0);
-}
 
 /** `NAME.N.key`, `NAME.N.value` as a program's inputs. */
 export function keyValueInputs(name: string, layers: number, shape: readonly Dimension[]): KeyValue[] {

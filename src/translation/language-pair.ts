@@ -59,7 +59,9 @@ export class LanguagePair implements ModelIdentity {
         "option-unsupported",
         `${stored.path}: the weights are in int8, and are not computed with as fp32. Choose int8.`,
       );
-    const sample = () => SAMPLE_SENTENCES.map((text) => tokenizer.encode(prefix + text));
+    const { maxPositions } = stored.config;
+    const sample = () =>
+      SAMPLE_SENTENCES.map((text) => cut(tokenizer.encode(prefix + text), maxPositions, tokenizer.eosId));
     const folder =
       dtype === "int8" ? await int8Marian(engine, stored, sample(), { threads, ...hub }) : stored;
     const translator = new MarianTranslator(engine, await folderWeights(folder), threads);
@@ -73,10 +75,7 @@ export class LanguagePair implements ModelIdentity {
 
   /** The tokens of a text as the model takes it, cut where it is longer than that. */
   encode(text: string): number[] {
-    const ids = this.tokenizer.encode(this.prefix + text);
-    return ids.length <= this.longestSource
-      ? ids
-      : [...ids.slice(0, this.longestSource - 1), this.tokenizer.eosId];
+    return cut(this.tokenizer.encode(this.prefix + text), this.longestSource, this.tokenizer.eosId);
   }
 
   /** The best translation of each text, all in one batch. */
@@ -92,6 +91,10 @@ export class LanguagePair implements ModelIdentity {
   close(): Promise<void> {
     return this.translator.close();
   }
+}
+
+function cut(ids: number[], longest: number, eosId: number): number[] {
+  return ids.length <= longest ? ids : [...ids.slice(0, longest - 1), eosId];
 }
 
 /**

@@ -273,3 +273,15 @@ it("translates with Marian models in folders, in fp32 and int8, the same every t
     code: "file-not-found",
   });
 });
+
+it("rounds a model that takes but few tokens", async () => {
+  process.env.XDG_CACHE_HOME = join(folder, "cache");
+  await writeTinyMarian(join(folder, "few", "opus-mt-en-de"), 3, 16);
+  const path = join(folder, "captions.jsonl");
+  await writeFile(path, `${JSON.stringify({ image: "1.png", captions: { en: "the dog ".repeat(20) } })}\n`);
+  const { entries } = await translateDataset({
+    ...{ ...defaults, to: ["de"], input: path, out: join(folder, "few.jsonl"), dtype: "int8" },
+    ...{ models: join(folder, "few"), onNotice: () => {} },
+  });
+  expect(entries).toBe(1);
+});

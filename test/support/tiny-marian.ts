@@ -9,7 +9,7 @@ import { writeSafetensors } from "../../src/weights/safetensors.js";
 import { smallModel, smallPieces } from "./small-tokenizer.js";
 
 /** Writes a model's folder; another seed makes another model. */
-export async function writeTinyMarian(folder: string, seed: number): Promise<void> {
+export async function writeTinyMarian(folder: string, seed: number, maxPositions = 128): Promise<void> {
   await mkdir(folder, { recursive: true });
   const pieces = ["</s>", "<unk>", ...smallPieces.slice(3).map(({ text }) => text), "<pad>"];
   const vocabularySize = pieces.length;
@@ -17,7 +17,7 @@ export async function writeTinyMarian(folder: string, seed: number): Promise<voi
   const hiddenSize = 16;
   const config: MarianConfig = {
     hiddenSize,
-    maxPositions: 128,
+    maxPositions,
     vocabularySize,
     activation: "swish",
     scaleEmbedding: true,

@@ -1,10 +1,7 @@
 /** A list's rows to a shard: fetched side by side, kept aside as they come, written in their order. */
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { type FileHandle, open, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { throwIfCancelled } from "../../errors.js";
-import { readBytes } from "../formats/lines.js";
 import { FetchError } from "../guarded-fetch.js";
 import type { DnsCacheOptions } from "./dns-cache.js";
 import { type FetchRules, PictureFetcher } from "./fetch-picture.js";
@@ -23,6 +20,7 @@ import {
   shardName,
   writeNewShard,
 } from "./shard-files.js";
+import { Spool } from "./spool.js";
 
 /** What a worker needs to know; it can be sent to another process. */
 export interface DownloaderSettings {
@@ -251,41 +249,4 @@ function withoutDuplicates(rows: readonly ShardRow[]): ShardRow[] {
     first.set(row.sha256, row.key);
     return row;
   });
-}
-
-/** Pictures in a file, in the order in which they come, until all of a shard are there. */
-class Spool {
-  readonly #places = new Map<string, { readonly start: number; readonly length: number }>();
-  #end = 0;
-
-  private constructor(
-    private readonly path: string,
-    private readonly file: FileHandle,
-  ) {}
-
-  static async open(folder: string): Promise<Spool> {
-    const path = join(folder, "spool");
-    return new Spool(path, await open(path, "wx+"));
-  }
-
-  async write(key: string, bytes: Uint8Array): Promise<void> {
-    const start = this.#end;
-    this.#end += bytes.length;
-    this.#places.set(key, { start, length: bytes.length });
-    let done = 0;
-    while (done < bytes.length) {
-      const { bytesWritten } = await this.file.write(bytes, done, bytes.length - done, start + done);
-      done += bytesWritten;
-    }
-  }
-
-  async read(key: string): Promise<Uint8Array> {
-    const { start, length } = this.#places.get(key)!;
-    return readBytes(this.file, start, length);
-  }
-
-  async close(): Promise<void> {
-    await this.file.close();
-    await rm(this.path);
-  }
 }

@@ -1,7 +1,8 @@
 /** Fetched bytes to a picture of a data set: what it is, whether it is whole, how large it shall be. */
-import sharp, { type Metadata, type Sharp } from "sharp";
+import sharp, { type Sharp } from "sharp";
 import type { RgbImage } from "../../image/pixels.js";
 import { type ImageFormat, sniff } from "../../image/sniff.js";
+import { jpegHeader, type PictureHeader } from "./jpeg-header.js";
 import { Room } from "./limits.js";
 import { PictureError } from "./loss.js";
 import { perceptualHash } from "./perceptual-hash.js";
@@ -63,7 +64,8 @@ export async function processPicture(bytes: Uint8Array, rules: PictureRules): Pr
     throw new PictureError("not-an-image", `The answer is no picture: it ${what}.`);
   }
   const file = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false });
-  const header = await decoding(found.format, file.metadata());
+  const simple = found.format === "JPEG" ? jpegHeader(bytes) : undefined;
+  const header: PictureHeader = simple ?? (await decoding(found.format, file.metadata()));
   const { width, height } = header.autoOrient;
   refuseUnfit(width, height, rules);
   const needed = decodingBytes(found.format, header);
@@ -104,7 +106,7 @@ function refuseUnfit(width: number, height: number, { minSide, maxAspect }: Pict
  * What libvips and its decoders hold at a time. Most files are decoded row by row; progressive JPEGs keep all their
  * coefficients, other formats the whole picture; turning a picture takes a copy of it.
  */
-function decodingBytes(format: ImageFormat, header: Metadata): number {
+function decodingBytes(format: ImageFormat, header: PictureHeader): number {
   const { width, height, isProgressive, orientation = 1, channels = 3, depth } = header;
   const rowWise = format === "TIFF" || !isProgressive;
   const perPixel = {
@@ -124,7 +126,7 @@ type Made = Pick<ProcessedPicture, "jpeg" | "width" | "height" | "perceptualHash
 /** A JPEG of a kind that every reader shows alike stays byte for byte; it is decoded all the same, to its end. */
 async function keep(
   file: Sharp,
-  header: Metadata,
+  header: PictureHeader,
   format: ImageFormat,
   bytes: Uint8Array,
   rules: PictureRules,
@@ -145,7 +147,7 @@ async function keep(
 /** The whole picture is resized before anything is cut off, since it is to be decoded to its end. */
 async function resize(
   file: Sharp,
-  header: Metadata,
+  header: PictureHeader,
   format: ImageFormat,
   { resize: mode, size, upscale, quality }: PictureRules,
 ): Promise<Made> {
@@ -180,7 +182,7 @@ function frame(rgb: RgbImage, mode: ResizeMode, size: number): RgbImage {
 }
 
 /** What is transparent becomes white. */
-function upright(file: Sharp, { orientation = 1, hasAlpha }: Metadata): Sharp {
+function upright(file: Sharp, { orientation = 1, hasAlpha }: PictureHeader): Sharp {
   const turned = orientation > 1 ? file.autoOrient() : file;
   return hasAlpha ? turned.flatten({ background: "white" }) : turned;
 }

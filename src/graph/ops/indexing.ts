@@ -1,5 +1,13 @@
-import { type Dimension, elementCount, formatShape, normalizeAxis, type Shape, sameShape } from "../shape.js";
-import { apply, define, type Op, shapeError, type Tensor, type TensorType } from "../tensor.js";
+import {
+  type Dimension,
+  elementCount,
+  formatShape,
+  multiplyDimensions,
+  normalizeAxis,
+  type Shape,
+  sameShape,
+} from "../shape.js";
+import { apply, define, type Emitter, type Op, shapeError, type Tensor, type TensorType } from "../tensor.js";
 import { expand, reshape } from "./shape.js";
 
 const gatherOp = define<null>({
@@ -120,17 +128,22 @@ const topKOp: Op<null> = {
   name: "topK",
   infer: (inputs) => {
     const [x, k] = inputs as [TensorType, TensorType];
-    if (k.dtype !== "int64" || k.shape.length !== 1)
-      throw shapeError("topK", inputs, "x and an int64 vector of length k");
+    refuseOther("topK", x, k);
     const shape = [...x.shape.slice(0, -1), k.shape[0]!];
     return [
       { dtype: x.dtype, shape },
       { dtype: "int64", shape },
     ];
   },
-  lower: (onnx, [x, k]) => {
+  lower: (onnx, [x, k], { inputs }) => {
     const count = onnx.emit("Shape", [k!])[0]!;
-    return onnx.emit("TopK", [x!, count], { outputs: 2 });
+    const size = blockSize(inputs[0]!.shape);
+    if (size === 1) return onnx.emit("TopK", [x!, count], { outputs: 2 });
+    const places = emitCandidates(onnx, x!, count, inputs[0]!.shape);
+    const along = { attributes: { axis: { int: 1 } } };
+    const candidates = onnx.emit("GatherElements", [x!, places], along)[0]!;
+    const [values, best] = onnx.emit("TopK", [candidates, count], { outputs: 2 });
+    return [values!, onnx.emit("GatherElements", [places, best!], along)[0]!];
   },
 };
 
@@ -141,4 +154,67 @@ const topKOp: Op<null> = {
 export function topK(x: Tensor, k: Tensor): { values: Tensor; indices: Tensor } {
   const [values, indices] = apply(topKOp, [x, k], null) as [Tensor, Tensor];
   return { values, indices };
+}
+
+const candidatesOp = define<null>({
+  name: "topKCandidates",
+  infer: (inputs) => {
+    const [x, k] = inputs as [TensorType, TensorType];
+    refuseOther("topKCandidates", x, k);
+    const count = multiplyDimensions(blockSize(x.shape), k.shape[0]!);
+    return [{ dtype: "int64", shape: [...x.shape.slice(0, -1), count] }];
+  },
+  lower: (onnx, [x, k], { inputs }) => {
+    const count = onnx.emit("Shape", [k!])[0]!;
+    if (blockSize(inputs[0]!.shape) > 1) return [emitCandidates(onnx, x!, count, inputs[0]!.shape)];
+    return [onnx.emit("TopK", [x!, count], { outputs: 2 })[1]!];
+  },
+});
+
+/**
+ * Indices of some elements along the last axis, the k largest among them: a few for each of the k, as many for every
+ * row. They are in no order, but the largest is among the first `LARGEST_WITHIN`. For whoever puts several such lists
+ * together before taking the `topK`.
+ */
+export function topKCandidates(x: Tensor, k: Tensor): Tensor {
+  return candidatesOp([x, k], null);
+}
+
+function refuseOther(name: string, x: TensorType, k: TensorType): void {
+  if (k.dtype !== "int64" || k.shape.length !== 1)
+    throw shapeError(name, [x, k], "x and an int64 vector of length k");
+}
+
+/** Elements of the largest blocks. */
+export const LARGEST_WITHIN = 16;
+
+/** Elements of a row below which blocks are not worth their trouble. */
+const NARROW = 1024;
+
+/** Elements of a block, where blocks make up the rows of such a tensor; 1 where none do. */
+function blockSize(shape: Shape): number {
+  const [, width] = shape;
+  if (shape.length !== 2 || typeof width !== "number" || width < NARROW) return 1;
+  return [LARGEST_WITHIN, 15, 14, 13, 12, 11, 10, 9, 8].find((size) => width % size === 0) ?? 1;
+}
+
+/**
+ * `TopK` goes through elements one by one. The largest of each block find, many at a time, the k blocks that hold the k
+ * largest of all. Block b is made of the elements b, b + blocks, b + 2·blocks, …: so maxima are taken of whole rows.
+ */
+function emitCandidates(onnx: Emitter, x: string, count: string, shape: Shape): string {
+  const size = blockSize(shape);
+  const blocks = (shape[1] as number) / size;
+  const rows = onnx.emit("Reshape", [x, onnx.constant([0, size, blocks])])[0]!;
+  const largest = onnx.emit("ReduceMax", [rows, onnx.constant([1])], {
+    attributes: { keepdims: { int: 0 } },
+  })[0]!;
+  const kept = onnx.emit("Min", [count, onnx.constant([blocks])])[0]!;
+  const [, found] = onnx.emit("TopK", [largest, kept], { outputs: 2 });
+  const starts = Array.from({ length: size }, (_, i) => i * blocks);
+  const places = onnx.emit("Add", [
+    onnx.emit("Unsqueeze", [found!, onnx.constant([2])])[0]!,
+    onnx.constant(starts),
+  ])[0]!;
+  return onnx.emit("Reshape", [places, onnx.constant([0, -1])])[0]!;
 }
