@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
   add,
-  gelu,
   gemm,
   grad,
   input,
   multiply,
   parameter,
   reshape,
+  sigmoid,
   sum,
   type Tensor,
 } from "../../graph/index.js";
@@ -21,7 +21,7 @@ function layers(count: number): Tensor {
   let y = x;
   for (let i = 0; i < count; i++) {
     const [up, down] = [parameter(`up${i}`, [32, 8]), parameter(`down${i}`, [8, 32])];
-    y = add(y, gemm(gelu(gemm(y, up, undefined, transposeB)), down, undefined, transposeB));
+    y = add(y, gemm(sigmoid(gemm(y, up, undefined, transposeB)), down, undefined, transposeB));
   }
   return y;
 }
@@ -38,7 +38,7 @@ describe("a program split at its products", () => {
 
   it("has products of one input one after the other", () => {
     const three = ["q", "k", "v"].map((name) =>
-      gelu(gemm(x, parameter(name, [8, 8]), undefined, transposeB)),
+      sigmoid(gemm(x, parameter(name, [8, 8]), undefined, transposeB)),
     );
     expect(kinds(three.reduce((a, b) => add(a, b)))).toEqual(["product", "product", "product", "segment"]);
   });
@@ -61,7 +61,7 @@ describe("a program split at its products", () => {
 
   it("computes a weight's gradient as soon as it can", () => {
     const weights = [0, 1, 2].map((i) => parameter(`w${i}`, [8, 8]));
-    const y = weights.reduce((h, w) => gelu(gemm(h, w, undefined, transposeB)), x);
+    const y = weights.reduce((h, w) => sigmoid(gemm(h, w, undefined, transposeB)), x);
     const loss = sum(multiply(y, y));
     const gradients = grad(loss, weights);
     const { steps, results } = partition({
