@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { Turns } from "../engine/turns.js";
-import { memoryOf, SCRATCH, scratchAddress } from "../shared-memory.js";
+import { memoryOf } from "../shared-memory.js";
 import type { Stretches, TrainingMemory } from "./parameters.js";
 import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
 
@@ -17,8 +17,11 @@ export interface Loop {
   ) => number;
   /** The same in WebAssembly, with the same bits: arrays' addresses, the end of the first one, numbers. */
   readonly wasm?: keyof WasmLoops;
-  /** Whether it changes the first array: its copy in bf16, where there is one, is written as the loop goes. */
-  readonly rounds?: boolean;
+  /**
+   * Where it changes the first array: the loop that writes its copy in bf16 as well, whose address follows those of the
+   * arrays.
+   */
+  readonly wasmRounded?: keyof WasmLoops;
 }
 
 /** Elements of a piece. The pieces, and so every bit of a result, are the same whatever the number of threads. */
@@ -31,13 +34,11 @@ interface Order {
   readonly wasm?: { name: keyof WasmLoops; module: WebAssembly.Module; memory: WebAssembly.Memory };
   readonly arrays: readonly Float32Array[];
   readonly numbers: readonly number[];
-  /** The copy in bf16 of the first array, to be written. */
+  /** The copy in bf16 of the first array, to be written; in the same WebAssembly memory. */
   readonly rounded?: Uint16Array | undefined;
   /** Memory that all workers share: the next piece to take, and the results of the pieces. */
   readonly next: Int32Array;
   readonly results: Float64Array;
-  /** Address of a thread's own memory in WebAssembly's; 0 for none. */
-  readonly scratch?: number;
 }
 
 /** From text, since a file of its own would be found in the build only. */
@@ -45,12 +46,10 @@ const WORKER = `
 ${roundNumbers}
 const { parentPort } = require("node:worker_threads");
 const known = new Map();
-parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results, scratch }) => {
+parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results }) => {
   if (!known.has(run)) known.set(run, (0, eval)("(" + run + ")"));
   const loop = known.get(run);
-  const exports = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports;
-  const vectors = exports && exports[wasm.name];
-  const copy = scratch && new Uint16Array(wasm.memory.buffer, scratch, ${SCRATCH.bytes / 2});
+  const vectors = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports[wasm.name];
   for (let piece; (piece = Atomics.add(next, 0, 1)) < results.length; ) {
     let start = piece * ${PIECE};
     const end = Math.min(start + ${PIECE}, arrays[0].length);
@@ -58,20 +57,12 @@ parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results, 
     if (vectors) {
       const whole = end - (end - start) % ${VECTOR};
       const addresses = arrays.map((array) => array.byteOffset + 4 * start);
+      if (rounded) addresses.push(rounded.byteOffset + 2 * start);
       result = vectors(...addresses, arrays[0].byteOffset + 4 * whole, ...numbers) ?? 0;
       start = whole;
     }
     results[piece] = start < end ? result + loop(arrays, numbers, start, end) : result;
-    if (!rounded) continue;
-    start = piece * ${PIECE};
-    // WebAssembly writes to its own memory only: as much as stays in the caches is copied from there.
-    if (copy)
-      for (; start + copy.length <= end; start += copy.length) {
-        const address = arrays[0].byteOffset + 4 * start;
-        exports.round(address, scratch, address + 4 * copy.length);
-        rounded.set(copy, start);
-      }
-    roundNumbers(arrays[0], rounded, start, end);
+    if (rounded) roundNumbers(arrays[0], rounded, start, end);
   }
   parentPort.postMessage("done");
 });`;
@@ -92,7 +83,7 @@ export class SharedLoops {
     let sum = 0;
     for (let i = 0; i < all[0]!.stretches.length; i++) {
       const arrays = all.map(({ stretches }) => stretches[i]!);
-      const rounded = loop.rounds ? all[0]!.rounded?.[i] : undefined;
+      const rounded = loop.wasmRounded && all[0]!.rounded?.[i];
       for (const result of await this.#runOver(loop, arrays, numbers, rounded)) sum += result;
     }
     return sum;
@@ -115,10 +106,12 @@ export class SharedLoops {
       return results;
     }
     const memory = memoryOf(arrays[0]!);
-    const wasm = loop.wasm && memory && arrays.every((array) => array.buffer === memory.buffer);
+    const name = rounded ? loop.wasmRounded : loop.wasm;
+    const used = rounded ? [...arrays, rounded] : arrays;
+    const wasm = name && memory && used.every((array) => array.buffer === memory.buffer);
     const order: Order = {
       run: loop.run.toString(),
-      ...(wasm && { wasm: { name: loop.wasm, module: wasmLoops(), memory } }),
+      ...(wasm && { wasm: { name, module: wasmLoops(), memory } }),
       arrays,
       numbers,
       rounded,
@@ -126,13 +119,7 @@ export class SharedLoops {
       results,
     };
     while (this.#workers.length < this.threads) this.#workers.push(new Worker(WORKER, { eval: true }));
-    const orders = this.#workers.map((_, thread) => {
-      const scratch = wasm && rounded && thread < SCRATCH.threads ? scratchAddress(memory, thread) : 0;
-      return { ...order, scratch };
-    });
-    await this.#turns.take(() =>
-      Promise.all(this.#workers.map((worker, thread) => carryOut(worker, orders[thread]!))),
-    );
+    await this.#turns.take(() => Promise.all(this.#workers.map((worker) => carryOut(worker, order))));
     return results;
   }
 
@@ -165,7 +152,7 @@ export function roundNumbers(array: Float32Array, rounded: Uint16Array, start: n
 }
 
 /** Changes nothing. */
-const roundLoop: Loop = { run: () => 0, rounds: true };
+const roundLoop: Loop = { run: () => 0, wasmRounded: "round" };
 
 /** Writes the copies in bf16 of the parameters that are trained, where there are any. */
 export async function roundParameters(loops: SharedLoops, parameters: Stretches): Promise<void> {
