@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { Turns } from "../engine/turns.js";
 import { memoryOf } from "../shared-memory.js";
+import { type Ranks, shareOf } from "./collective/collective.js";
 import type { Stretches, TrainingMemory } from "./parameters.js";
 import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
 
@@ -157,6 +158,20 @@ const roundLoop: Loop = { run: () => 0, wasmRounded: "round" };
 /** Writes the copies in bf16 of the parameters that are trained, where there are any. */
 export async function roundParameters(loops: SharedLoops, parameters: Stretches): Promise<void> {
   if (parameters.rounded) await loops.run(roundLoop, [parameters]);
+}
+
+/** Writes those of the other ranks' shares. */
+export async function roundGathered(
+  loops: SharedLoops,
+  { stretches, rounded }: Stretches,
+  ranks: Ranks,
+): Promise<void> {
+  if (!rounded) return;
+  const others = <T extends Float32Array | Uint16Array>(stretch: T) => {
+    const { start, end } = shareOf(stretch.length, ranks);
+    return [stretch.subarray(0, start), stretch.subarray(end)] as T[];
+  };
+  await loops.run(roundLoop, [{ stretches: stretches.flatMap(others), rounded: rounded.flatMap(others) }]);
 }
 
 /** Writes those of the others, which stay as they are. */
