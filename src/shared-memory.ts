@@ -4,6 +4,11 @@ import { openNativeLibrary } from "./native-library.js";
 /** The memories whose bytes WebAssembly can work on, by their buffers. */
 const memories = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
 
+/** Where the scratch memory of a thread, the first being 0, begins in a WebAssembly memory. */
+export function scratchAddress({ buffer }: WebAssembly.Memory, thread: number): number {
+  return buffer.byteLength - (thread + 1) * SCRATCH.bytes;
+}
+
 /** The WebAssembly memory that an array lies in, if it does. */
 export function memoryOf(array: Float32Array): WebAssembly.Memory | undefined {
   return memories.get(array.buffer);
@@ -14,6 +19,8 @@ const PAGE = 1 << 16;
 const MAX_PAGES = 1 << 16;
 /** Arrays that are walked together begin at the same place of a page each: AdamW takes up to half as long again where not. */
 const ALIGNMENT = 4096;
+/** After the arrays of a WebAssembly memory: what each of some threads can work in. */
+export const SCRATCH = { bytes: PAGE, threads: 128 } as const;
 /** Smaller arrays are not worth a WebAssembly memory, each of which takes gigabytes of addresses. */
 const MIN_ELEMENTS = 1 << 20;
 
@@ -27,7 +34,7 @@ export function sharedStretches(lengths: readonly number[]): Float32Array[] {
   const starts = [0];
   for (const length of lengths) starts.push(starts.at(-1)! + Math.ceil((4 * length) / ALIGNMENT) * ALIGNMENT);
   const bytes = starts.pop()!;
-  const pages = Math.ceil(bytes / PAGE);
+  const pages = Math.ceil(bytes / PAGE) + SCRATCH.threads;
   try {
     let buffer: SharedArrayBuffer;
     if (Math.max(...lengths) >= MIN_ELEMENTS && pages <= MAX_PAGES) {

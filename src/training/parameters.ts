@@ -54,7 +54,8 @@ export function allocateTraining(
     // Places that belong together lie alike in their pages (see `sharedStretches`).
     const before = share.start % FLOATS_OF_A_PAGE;
     const moments = before + share.end - share.start;
-    const copied = rounded ? [halves(count)] : [];
+    // A copy that the loop writes where the rest is costs it next to nothing; the original's embedding leaves no room.
+    const copied = rounded && BYTES_WITH_COPY * count <= ADDRESSABLE ? [halves(count)] : [];
     const [p, g, m, s, copy] = sharedStretches([count, count, moments, moments, ...copied]) as [
       Float32Array,
       Float32Array,
@@ -80,11 +81,8 @@ export function allocateTraining(
 /** @param rounded whether there are copies in bf16 */
 export function allocateFlat(shapes: ParameterShapes, rounded = false): FlatTensors {
   const flat = emptyFlat(rounded);
-  for (const group of groups(shapes, rounded ? BYTES_WITH_COPY : BYTES)) {
-    const count = elementsOf(group);
-    const [stretch, copy] = sharedStretches(rounded ? [count, halves(count)] : [count]);
-    addStretch(flat, stretch!, group, copy);
-  }
+  for (const group of groups(shapes, BYTES))
+    addStretch(flat, sharedStretches([elementsOf(group)])[0]!, group);
   return flat;
 }
 
@@ -104,11 +102,11 @@ export function shareOfMemory(
   return { parameters: share(parameters), gradients: share(gradients), mean, square };
 }
 
-/** Of a parameter, its gradient and moments, and a copy in bf16. */
+/** Of a parameter, its gradient and moments, without and with a copy in bf16. */
 const BYTES = 16;
 const BYTES_WITH_COPY = 18;
 
-/** What a WebAssembly loop can address, but for what alignment takes. */
+/** What a WebAssembly loop can address, but for what alignment and its own memory take. */
 const ADDRESSABLE = 2 ** 32 - 2 ** 24;
 
 interface Growing extends FlatTensors {
@@ -127,11 +125,12 @@ function addStretch(
   { stretches, rounded, tensors }: Growing,
   stretch: Float32Array,
   group: readonly Entry[],
+  /** For the copy in bf16. Default: memory of its own. */
   memory?: Float32Array,
 ): void {
   stretches.push(stretch);
-  const copy = memory && new Uint16Array(memory.buffer, memory.byteOffset, stretch.length);
-  if (copy) rounded!.push(copy);
+  const copy = rounded && bf16Numbers(stretch.length, memory);
+  if (copy) rounded.push(copy);
   let start = 0;
   for (const [name, shape] of group) {
     const end = start + elements(shape);
@@ -143,6 +142,13 @@ function addStretch(
     };
     start = end;
   }
+}
+
+function bf16Numbers(
+  count: number,
+  memory = sharedStretches([halves(count)])[0] as Float32Array,
+): Uint16Array {
+  return new Uint16Array(memory.buffer, memory.byteOffset, count);
 }
 
 /** Floats whose memory so many numbers in bf16 take. */

@@ -89,6 +89,25 @@ describe("AdamW", () => {
     expect(wrong()).toBe(0);
   });
 
+  it("writes a copy that lies in other memory", async () => {
+    const [memory, plain] = [memoryOfSize(LARGE), memoryOfSize(LARGE)];
+    const copy = new Uint16Array(new SharedArrayBuffer(2 * LARGE));
+    const { stretches } = memory.parameters;
+    await adamWStep(
+      loopsOf(2),
+      { ...memory, parameters: { stretches, rounded: [copy] } },
+      1,
+      options,
+      1e-3,
+      0.25,
+    );
+    plainStep(plain, 1);
+    expect(all(memory)).toEqual(all(plain));
+    expect(
+      Buffer.from(copy.slice().buffer).equals(Buffer.from(float32ToBfloat16(stretches[0]!).buffer)),
+    ).toBe(true);
+  });
+
   it.each([0, 1, 2])("leaves to rank %i of 3 the copies of what the others have updated", async (rank) => {
     const shapes = new Map([["a", [LARGE]]] as const);
     const { parameters } = allocateTraining(shapes, shapes, undefined, true);

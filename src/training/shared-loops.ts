@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { Turns } from "../engine/turns.js";
-import { memoryOf } from "../shared-memory.js";
+import { memoryOf, SCRATCH, scratchAddress } from "../shared-memory.js";
 import { type Ranks, shareOf } from "./collective/collective.js";
 import type { Stretches, TrainingMemory } from "./parameters.js";
 import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
@@ -18,10 +18,7 @@ export interface Loop {
   ) => number;
   /** The same in WebAssembly, with the same bits: arrays' addresses, the end of the first one, numbers. */
   readonly wasm?: keyof WasmLoops;
-  /**
-   * Where it changes the first array: the loop that writes its copy in bf16 as well, whose address follows those of the
-   * arrays.
-   */
+  /** Where it changes the first array: the loop that writes it in bf16 as well, to the address after those of the arrays. */
   readonly wasmRounded?: keyof WasmLoops;
 }
 
@@ -35,11 +32,13 @@ interface Order {
   readonly wasm?: { name: keyof WasmLoops; module: WebAssembly.Module; memory: WebAssembly.Memory };
   readonly arrays: readonly Float32Array[];
   readonly numbers: readonly number[];
-  /** The copy in bf16 of the first array, to be written; in the same WebAssembly memory. */
+  /** The copy in bf16 of the first array, to be written. */
   readonly rounded?: Uint16Array | undefined;
   /** Memory that all workers share: the next piece to take, and the results of the pieces. */
   readonly next: Int32Array;
   readonly results: Float64Array;
+  /** Address of a thread's own memory in WebAssembly's, for a copy in bf16 that lies elsewhere. */
+  readonly scratch?: number;
 }
 
 /** From text, since a file of its own would be found in the build only. */
@@ -47,21 +46,26 @@ const WORKER = `
 ${roundNumbers}
 const { parentPort } = require("node:worker_threads");
 const known = new Map();
-parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results }) => {
+parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results, scratch }) => {
   if (!known.has(run)) known.set(run, (0, eval)("(" + run + ")"));
   const loop = known.get(run);
   const vectors = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports[wasm.name];
+  // WebAssembly writes to its own memory only. For elsewhere, as much as stays in the caches is copied from there.
+  const copy = scratch && new Uint16Array(wasm.memory.buffer, scratch, ${SCRATCH.bytes / 2});
+  const stride = copy ? copy.length : ${PIECE};
   for (let piece; (piece = Atomics.add(next, 0, 1)) < results.length; ) {
     let start = piece * ${PIECE};
     const end = Math.min(start + ${PIECE}, arrays[0].length);
     let result = 0;
-    if (vectors) {
-      const whole = end - (end - start) % ${VECTOR};
-      const addresses = arrays.map((array) => array.byteOffset + 4 * start);
-      if (rounded) addresses.push(rounded.byteOffset + 2 * start);
-      result = vectors(...addresses, arrays[0].byteOffset + 4 * whole, ...numbers) ?? 0;
-      start = whole;
-    }
+    if (vectors)
+      for (const whole = end - (end - start) % ${VECTOR}; start < whole; ) {
+        const stop = Math.min(start + stride, whole);
+        const addresses = arrays.map((array) => array.byteOffset + 4 * start);
+        if (rounded) addresses.push(copy ? scratch : rounded.byteOffset + 2 * start);
+        result += vectors(...addresses, arrays[0].byteOffset + 4 * stop, ...numbers) ?? 0;
+        if (copy) rounded.set(copy.subarray(0, stop - start), start);
+        start = stop;
+      }
     results[piece] = start < end ? result + loop(arrays, numbers, start, end) : result;
     if (rounded) roundNumbers(arrays[0], rounded, start, end);
   }
@@ -108,8 +112,9 @@ export class SharedLoops {
     }
     const memory = memoryOf(arrays[0]!);
     const name = rounded ? loop.wasmRounded : loop.wasm;
-    const used = rounded ? [...arrays, rounded] : arrays;
-    const wasm = name && memory && used.every((array) => array.buffer === memory.buffer);
+    const elsewhere = rounded !== undefined && rounded.buffer !== memory?.buffer;
+    const room = !elsewhere || this.threads <= SCRATCH.threads;
+    const wasm = name && room && memory && arrays.every((array) => array.buffer === memory.buffer);
     const order: Order = {
       run: loop.run.toString(),
       ...(wasm && { wasm: { name, module: wasmLoops(), memory } }),
@@ -120,7 +125,12 @@ export class SharedLoops {
       results,
     };
     while (this.#workers.length < this.threads) this.#workers.push(new Worker(WORKER, { eval: true }));
-    await this.#turns.take(() => Promise.all(this.#workers.map((worker) => carryOut(worker, order))));
+    const orders = this.#workers.map((_, thread) =>
+      wasm && elsewhere ? { ...order, scratch: scratchAddress(memory, thread) } : order,
+    );
+    await this.#turns.take(() =>
+      Promise.all(this.#workers.map((worker, thread) => carryOut(worker, orders[thread]!))),
+    );
     return results;
   }
 
