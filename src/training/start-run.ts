@@ -104,7 +104,9 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
   if (collective.rank > 0) await collective.barrier();
   let used: { dtype: RunDType; engine: Engine } = { dtype: "fp32", engine };
   const decide: Decide = async (parameters) => {
-    const begun = await fromRank0(collective, async () => checkpoint && (await dtypeOfRun(checkpoint)));
+    const begun = await fromRank0(collective, async () =>
+      checkpoint === undefined ? undefined : dtypeOfRun(checkpoint),
+    );
     used = await chooseDType({ ...options, asked: recipe.dtype, begun, parameters, engine, collective });
     return used.dtype;
   };
