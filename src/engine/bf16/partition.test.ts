@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
   add,
+  gelu,
   gemm,
   grad,
   input,
   multiply,
   parameter,
+  quickGelu,
   reshape,
   sigmoid,
   sum,
@@ -34,6 +36,21 @@ const kinds = (...outputs: Tensor[]): string[] =>
 describe("a program split at its products", () => {
   it("has what lies between two products in one segment", () => {
     expect(kinds(layers(1))).toEqual(["product", "segment", "product", "segment"]);
+  });
+
+  it("has an activation in the product, if nothing else reads what is activated", () => {
+    const hidden = gemm(x, parameter("up", [32, 8]), undefined, transposeB);
+    const down = (y: Tensor) => gemm(y, parameter("down", [8, 32]), undefined, transposeB);
+    for (const activation of [gelu, quickGelu]) {
+      const { steps } = partition({ outputs: { y: down(activation(hidden)) } });
+      expect(steps).toMatchObject([
+        { kind: "product", activation: activation.name, rounded: true },
+        { kind: "product", activation: undefined, rounded: false },
+      ]);
+      expect(kinds(down(activation(hidden)), hidden)).toEqual(["product", "segment", "product"]);
+    }
+    const other = multiply(hidden, sigmoid(multiply(hidden, 1.7)));
+    expect(kinds(down(other))).toEqual(["product", "segment", "product"]);
   });
 
   it("has products of one input one after the other", () => {
