@@ -9,12 +9,12 @@ import { GradientSum } from "./gradient-sum.js";
 import type { Learner } from "./learner.js";
 import { shareOfMemory, type TrainingMemory } from "./parameters.js";
 import { measureProductSpeed } from "./product-speed.js";
-import type { Recipe } from "./recipe.js";
+import type { DecidedRecipe } from "./run-dtype.js";
 import { roundFrozen, roundGathered, roundParameters, type SharedLoops } from "./shared-loops.js";
 
 export interface HostLearnerOptions {
   readonly config: CaptionerConfig;
-  readonly recipe: Recipe;
+  readonly recipe: DecidedRecipe;
   readonly memory: TrainingMemory;
   readonly collective: Collective;
   readonly loops: SharedLoops;

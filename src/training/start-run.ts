@@ -104,6 +104,7 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
   if (collective.rank > 0) await collective.barrier();
   let used: { dtype: RunDType; engine: Engine } = { dtype: "fp32", engine };
   const decide: Decide = async (parameters) => {
+    if (device) return used.dtype; // A GPU's products are in float32.
     const begun = await fromRank0(collective, async () =>
       checkpoint === undefined ? undefined : dtypeOfRun(checkpoint),
     );
