@@ -1,11 +1,12 @@
 // A step of the decoder against its matrix products alone, in one run: how much time goes elsewhere.
 //
-//     npm run build && node bench/decoder-step.mjs MODEL [--searches 4] [--beams 4] [--runs 15]
+//     npm run build && node bench/decoder-step.mjs MODEL [--searches 4] [--beams 4] [--runs 15] [--dtype bf16]
 //
 // MODEL is a model folder, such as those that bench/caption.mjs --work DIR leaves behind. The products are those of the
 // same program, attention's among them, with inputs of the same shapes.
 import { parseArgs } from "node:util";
 import { folderWeights } from "../dist/captioner/folder-weights.js";
+import { createBf16Engine } from "../dist/engine/bf16/bf16-engine.js";
 import { compileProgram } from "../dist/engine/compile.js";
 import { createNativeEngine } from "../dist/engine/native.js";
 import { input, slice } from "../dist/graph/index.js";
@@ -19,13 +20,15 @@ const { values, positionals } = parseArgs({
     searches: { type: "string", default: "4" },
     beams: { type: "string", default: "4" },
     runs: { type: "string", default: "15" },
+    dtype: { type: "string", default: "fp32" },
+    threads: { type: "string", default: "2" },
   },
 });
 const [searches, beams, runs] = [values.searches, values.beams, values.runs].map(Number);
 /** Of the keys and values so far, after fifteen steps or so. */
 const SLOTS = 64;
 
-const engine = await createNativeEngine();
+const engine = await (values.dtype === "bf16" ? createBf16Engine() : createNativeEngine());
 const weights = await folderWeights(await openModelFolder(positionals[0]));
 const { decoder, vision } = weights.config;
 const outputs = decodeOutputs(weights.config, weights.int8);
@@ -66,7 +69,11 @@ sizes["pictures*searches"] = searches;
 
 /** Random values for every input of a program, by the shapes that it declares. */
 async function timed(program) {
-  const compiled = await compileProgram(engine, { outputs: program }, { ...weightsOf(), threads: 2 });
+  const compiled = await compileProgram(
+    engine,
+    { outputs: program },
+    { ...weightsOf(), threads: Number(values.threads) },
+  );
   const feeds = {};
   for (const node of topologicalOrder(Object.values(program))) {
     if (node.op !== inputOp) continue;
@@ -90,7 +97,8 @@ async function timed(program) {
 }
 
 function weightsOf() {
-  const { locations, externalData } = weights;
+  const { locations, externalData, read } = weights;
+  if (values.dtype === "bf16") return { dtype: values.dtype, constants: read };
   return { weights: locations, externalData };
 }
 

@@ -1,7 +1,7 @@
 // Kills training ten times at random moments, on one rank and on two, and compares the model in the end with that of a run
 // that nothing happened to: the same bytes, or exit code 1. After: npm run build
 //
-//   node bench/kill-ranks.mjs [--kills 10] [--steps 300] [--ranks 1,2] [--seed 1]
+//   node bench/kill-ranks.mjs [--kills 10] [--steps 300] [--ranks 1,2] [--dtype fp32] [--seed 1]
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     kills: { type: "string", default: "10" },
     steps: { type: "string", default: "300" },
     ranks: { type: "string", default: "1,2" },
+    dtype: { type: "string", default: "fp32" },
     seed: { type: "string", default: "1" },
   },
 });
@@ -32,6 +33,7 @@ writeFileSync(
     model: { ...scenes.model, ...model, ...decoder },
     steps: Number(values.steps),
     batchSize: 8,
+    dtype: values.dtype,
     workers: 1,
     logEvery: 1,
     evaluateEvery: 100,

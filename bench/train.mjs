@@ -1,6 +1,7 @@
 // A training step of the original's size: 546 million parameters, 8 pictures with a caption of 32 tokens, float32.
 //
-//     npm run build && LINGOLENS_SHARED=DIR LINGOLENS_PEER_PYTHON=python node bench/train.mjs [--only NAME...] [--json]
+//     npm run build && LINGOLENS_SHARED=DIR LINGOLENS_PEER_PYTHON=python node bench/train.mjs [--only NAME...]
+//         [--batch 8] [--length 32] [--json]
 //
 // Prints the step's time against PyTorch's (peers/hf_train.py in the folder of fixtures, in the same run), in float32 and
 // in bf16 autocast, both with fused AdamW; the largest memory of both; how much of forward and backward's time the engine
@@ -19,8 +20,14 @@ import { gemm, input, matMul, turnedOver } from "../dist/graph/index.js";
 import { originalConfig } from "../dist/model/original.js";
 
 const { values } = parseArgs({
-  options: { only: { type: "string", multiple: true }, json: { type: "boolean" } },
+  options: {
+    only: { type: "string", multiple: true },
+    batch: { type: "string", default: "8" },
+    length: { type: "string", default: "32" },
+    json: { type: "boolean" },
+  },
 });
+const [batchSize, length] = [Number(values.batch), Number(values.length)];
 const wanted = (name) => !values.only || values.only.includes(name);
 const { LINGOLENS_SHARED: shared, LINGOLENS_PEER_PYTHON: python } = process.env;
 
@@ -49,7 +56,14 @@ const bf16Engine = await createBf16Engine().catch(({ message }) => console.error
 if (!bf16Engine) delete VARIANTS.bf16;
 for (const [name, args] of Object.entries(VARIANTS).filter(([name]) => wanted(name))) {
   const script = fileURLToPath(new URL("train-step.mjs", import.meta.url));
-  const [step] = lines(process.execPath, [script, ...args]);
+  const [step] = lines(process.execPath, [
+    script,
+    "--batch",
+    values.batch,
+    "--length",
+    values.length,
+    ...args,
+  ]);
   results[name] = { ...step, total: step.gradient + step.norm + step.update };
 }
 if (wanted("products")) results.products = await timeProducts(await createNativeEngine(), "fp32");
@@ -58,6 +72,8 @@ await bf16Engine?.close();
 if (wanted("peer") && shared && python)
   for (const { dtype, forward_s, backward_s, update_s, peak_gb } of lines(python, [
     join(shared, "peers", "hf_train.py"),
+    values.batch,
+    values.length,
   ]))
     results[dtype] = {
       gradient: forward_s + backward_s,
@@ -72,7 +88,7 @@ else report(results);
 /** Seconds that the products of forward and backward take by themselves. */
 async function timeProducts(engine, dtype) {
   const { vision, decoder } = originalConfig;
-  const [positions, tokens] = [8 * 50, 8 * 32];
+  const [positions, tokens] = [batchSize * 50, batchSize * length];
   const block = 8192;
   // [rows, inputs, outputs, how many]; three products each: forward, gradient of the input, gradient of the weight.
   const layers = [

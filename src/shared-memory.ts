@@ -53,6 +53,12 @@ export function sharedStretches(lengths: readonly number[]): Float32Array[] {
   }
 }
 
+/** Zeroed bytes of shared memory, of a WebAssembly memory's where they are many. */
+export function sharedBytes(count: number): Uint8Array {
+  const [stretch] = sharedStretches([Math.ceil(count / 4)]) as [Float32Array];
+  return new Uint8Array(stretch.buffer, stretch.byteOffset, stretch.byteLength);
+}
+
 const MADV_HUGEPAGE = 14;
 
 /**

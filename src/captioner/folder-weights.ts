@@ -35,7 +35,8 @@ export async function folderWeights<Config>(folder: WeightsFolder<Config>): Prom
     } else converted[name] = { dtype: "float32", shape, data: await read() };
   }
   const size = [...folder.weights.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  return { config: folder.config, locations, externalData, converted, int8: int8Names, size };
+  const read = (name: string) => folder.weights.get(name)!.read();
+  return { config: folder.config, locations, externalData, converted, int8: int8Names, size, read };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { createBf16Engine } from "../engine/bf16/bf16-engine.js";
 import { createDeviceEngine } from "../engine/device/device-engine.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { createNativeEngine } from "../engine/native.js";
@@ -15,6 +16,10 @@ import { type Captioner, LoadedCaptioner } from "./captioner.js";
 import { DeviceRunner } from "./device-runner.js";
 import { folderWeights } from "./folder-weights.js";
 import { ModelPrograms } from "./model-programs.js";
+
+/** What a captioner can compute with. */
+export const CAPTION_DTYPES = ["fp32", "int8", "bf16"] as const;
+export type CaptionDType = (typeof CAPTION_DTYPES)[number];
 
 /** What the model is and, where it is of the Hugging Face hub, how it is fetched. */
 export interface LoadOptions extends HubOptions {
@@ -34,8 +39,11 @@ export interface LoadOptions extends HubOptions {
   readonly decoderStart?: number;
   /** Where to compute. Default: "cpu", this machine's processors. */
   readonly device?: Device;
-  /** Numbers to compute with: a model in float32 is rounded to int8 once, into the cache. Default: as it is stored. */
-  readonly dtype?: "fp32" | "int8";
+  /**
+   * Numbers to compute with: a model in float32 is rounded to int8 once, into the cache; "bf16" multiplies its matrices in
+   * bf16, on processors with AMX or AVX512-BF16 and with the library oneDNN. Default: as it is stored.
+   */
+  readonly dtype?: CaptionDType;
 }
 
 /**
@@ -48,10 +56,10 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
   const { model, dtype, device = "cpu" } = options;
   const path = model === undefined ? bundledModelFolder : await resolveModel(model, options);
   const stored = await openModelFolder(path, options);
-  if (dtype === "fp32" && isInt8(stored))
+  if (dtype !== undefined && dtype !== "int8" && isInt8(stored))
     throw new LingolensError(
       "option-unsupported",
-      `${path}: the weights are in int8, and are not computed with as fp32. Leave dtype out, or take the model that ` +
+      `${path}: the weights are in int8, and are not computed with as ${dtype}. Leave dtype out, or take the model that ` +
         "they were made of.",
     );
   if (device !== "cpu" && (dtype === "int8" || isInt8(stored)))
@@ -59,17 +67,23 @@ export async function loadCaptioner(options: LoadOptions = {}): Promise<Captione
       "option-unsupported",
       `${path}: weights in int8 are of processors, and do not go with the device ${device}. Take the model in fp32.`,
     );
+  if (device !== "cpu" && dtype === "bf16")
+    throw new LingolensError(
+      "option-unsupported",
+      `bf16 is of processors, and does not go with the device ${device}.`,
+    );
   const gpu = device === "cpu" ? undefined : await createDeviceEngine(device);
-  const engine = gpu ?? (await createNativeEngine());
+  const engine = gpu ?? (await (dtype === "bf16" ? createBf16Engine() : createNativeEngine()));
   const folder = dtype === "int8" ? await int8Model(engine, stored, options) : stored;
   const tokenizer = await loadTokenizerFolder(folder.path);
   const weights = await folderWeights(folder);
   const { callsAtOnce = 1 } = options;
   const share = weights.size <= SMALL_MODEL ? Math.ceil(availableParallelism() / callsAtOnce) : undefined;
+  const threads = options.threads ?? share;
   const { generationConfig, preprocessorConfig } = folder;
   return new LoadedCaptioner({
     engine,
-    programs: new ModelPrograms(engine, weights, options.threads ?? share),
+    programs: new ModelPrograms(engine, weights, { threads, dtype: dtype === "bf16" ? dtype : "fp32" }),
     ...(gpu && { runner: DeviceRunner.of(gpu, weights) }),
     tokenizer,
     generationConfig,

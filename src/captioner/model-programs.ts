@@ -1,5 +1,10 @@
 import type { Engine } from "../engine/engine.js";
-import { type ProgramOutputs, Programs, type ProgramWeights } from "../engine/programs.js";
+import {
+  type ProgramOutputs,
+  Programs,
+  type ProgramsOptions,
+  type ProgramWeights,
+} from "../engine/programs.js";
 import {
   attentionOutputs,
   decodeOutputs,
@@ -23,7 +28,7 @@ const OUTPUTS: ProgramOutputs<CaptionerConfig, ProgramName> = {
 
 /** The programs of a captioner; those that run for every caption keep rearranged copies of their weights. */
 export class ModelPrograms extends Programs<CaptionerConfig, ProgramName> {
-  constructor(engine: Engine, weights: ProgramWeights<CaptionerConfig>, threads?: number) {
-    super(engine, weights, OUTPUTS, ["encode", "decode"], threads);
+  constructor(engine: Engine, weights: ProgramWeights<CaptionerConfig>, options?: ProgramsOptions) {
+    super(engine, weights, OUTPUTS, ["encode", "decode"], options);
   }
 }

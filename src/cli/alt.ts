@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { createTwoFilesPatch } from "diff";
 import { findPages } from "../alt/find-pages.js";
 import type { AltFinding, PageFindings } from "../alt/propose.js";
+import type { CaptionDType } from "../captioner/load-captioner.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError } from "../errors.js";
 import { resolveLanguage } from "../text/languages.js";
@@ -45,7 +46,7 @@ interface Flags {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: Device;
-  readonly dtype?: "fp32" | "int8";
+  readonly dtype?: CaptionDType;
 }
 
 export function altCommand(): Command {

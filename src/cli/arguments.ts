@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import type { Captioner } from "../captioner/captioner.js";
-import { loadCaptioner } from "../captioner/load-captioner.js";
+import { CAPTION_DTYPES, type CaptionDType, loadCaptioner } from "../captioner/load-captioner.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { bundledModelFolder } from "../weights/bundled-model.js";
 import { type ResolveOptions, resolveModel } from "../weights/hub/resolve-model.js";
@@ -54,8 +54,9 @@ export const deviceOption = (): Option =>
 export const dtypeOption = (): Option =>
   new Option(
     "--dtype <type>",
-    "numbers to compute with; int8 is faster, for a model in fp32 after rounding it once (default: as stored)",
-  ).choices(["fp32", "int8"]);
+    "numbers to compute with; int8 is faster, for a model in fp32 after rounding it once; bf16 is nearer to fp32, on " +
+      "processors with AMX or AVX512-BF16 and with oneDNN (default: as stored)",
+  ).choices(CAPTION_DTYPES);
 
 /** Commander takes "--no-…" for the opposite of a switch unless told otherwise. */
 export function noRepeatNgramSizeOption(): Option {
@@ -87,7 +88,7 @@ export interface CaptionerFlags {
   readonly callsAtOnce?: number | undefined;
   readonly decoderStart: number | undefined;
   readonly device: Device;
-  readonly dtype?: "fp32" | "int8" | undefined;
+  readonly dtype?: CaptionDType | undefined;
 }
 
 /** The captioner of --model; downloading and converting it show a progress bar on a terminal. */

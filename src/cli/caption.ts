@@ -1,6 +1,7 @@
 import { addAbortSignal } from "node:stream";
 import { Command, Option } from "commander";
 import type { CaptionResult, NamedPicture } from "../captioner/captioner.js";
+import type { CaptionDType } from "../captioner/load-captioner.js";
 import type { CaptionOptions } from "../captioner/options.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
@@ -43,7 +44,7 @@ interface Flags extends Omit<CaptionOptions, "earlyStopping"> {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: Device;
-  readonly dtype?: "fp32" | "int8";
+  readonly dtype?: CaptionDType;
   readonly format: CaptionFormat;
   readonly json?: boolean;
 }

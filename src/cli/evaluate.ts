@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import type { CaptionDType } from "../captioner/load-captioner.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { type EvaluationReport, evaluateModel } from "../evaluation/evaluate-model.js";
 import { REPORT_FILE } from "../evaluation/run-files.js";
@@ -51,7 +52,7 @@ interface Flags extends SearchOptions {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: Device;
-  readonly dtype?: "fp32" | "int8";
+  readonly dtype?: CaptionDType;
   readonly json?: boolean;
 }
 

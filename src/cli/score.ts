@@ -3,6 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname, extname, isAbsolute, join } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
+import type { CaptionDType } from "../captioner/load-captioner.js";
 import { captionsIn, type DatasetOptions, pictureOf, readDataset } from "../data/dataset.js";
 import { linesOf } from "../data/formats/lines.js";
 import type { Device } from "../engine/device/device-kind.js";
@@ -41,7 +42,7 @@ interface Flags {
   readonly decoderStart?: number;
   readonly threads?: number;
   readonly device: Device;
-  readonly dtype?: "fp32" | "int8";
+  readonly dtype?: CaptionDType;
   readonly ignoreExif?: boolean;
   readonly allowPrivate?: boolean;
   readonly json?: boolean;

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import type { Captioner } from "../captioner/captioner.js";
+import type { CaptionDType } from "../captioner/load-captioner.js";
 import type { Device } from "../engine/device/device-kind.js";
 import { LingolensError, throwIfCancelled } from "../errors.js";
 import { jsonLog } from "../server/log.js";
@@ -44,7 +45,7 @@ interface Flags extends Partial<ServerSettings> {
   readonly threads?: number;
   readonly decoderStart?: number;
   readonly device: Device;
-  readonly dtype?: "fp32" | "int8";
+  readonly dtype?: CaptionDType;
   readonly apiKey?: string[];
   readonly apiKeyFile?: string;
 }
@@ -152,8 +153,10 @@ async function serve(flags: Flags): Promise<void> {
     { model, offline, threads, callsAtOnce, decoderStart, device, dtype },
     signal,
   );
+  // Translations are not computed in bf16.
+  const glossing = { offline, threads, dtype: dtype === "bf16" ? undefined : dtype };
   const translations =
-    gloss === undefined ? undefined : new Translations({ models: gloss, offline, threads, dtype }, log);
+    gloss === undefined ? undefined : new Translations({ models: gloss, ...glossing }, log);
   try {
     await warmUp(captioner, signal);
     const files = await StaticFiles.of(fileURLToPath(new URL("../web/", import.meta.url)));

@@ -36,7 +36,7 @@ interface Flags {
   readonly set?: readonly string[];
   readonly resume: string;
   readonly out?: string;
-  readonly dtype?: "fp32" | "bf16";
+  readonly dtype?: Recipe["dtype"];
   readonly offline?: boolean;
   readonly threads?: number;
   readonly device: Device;
@@ -51,10 +51,10 @@ export function trainCommand(): Command {
     .option("--resume <from>", "auto, never, or the path of a checkpoint", "auto")
     .option("--out <folder>", "run folder (default: runs/<recipe>)")
     .addOption(
-      new Option("--dtype <type>", "how matrices are multiplied (the recipe's dtype)").choices([
-        "fp32",
-        "bf16",
-      ]),
+      new Option(
+        "--dtype <type>",
+        "how matrices are multiplied (the recipe's dtype); auto: in bf16 where the model is large and this machine can",
+      ).choices(["auto", "fp32", "bf16"]),
     )
     .addOption(offlineOption())
     .addOption(threadsOption())
@@ -92,16 +92,18 @@ async function trainByRecipe(
       resume,
       collective,
       signal,
+      openBf16: createBf16Engine,
       hub: { offline, ...(download && { onProgress: download.update }) },
       ...(threads !== undefined && { threads }),
       ...(device !== "cpu" && { device }),
-      onStart: ({ step, threads, parameters, trainable, device }) => {
+      onStart: ({ step, threads, parameters, trainable, dtype, device }) => {
         if (!leads) return;
         download?.stop();
         const from = step > 0 ? `going on from step ${step}` : "from the start";
         process.stderr.write(
           `Training ${recipe.name}, ${millions(parameters)} M parameters` +
-            `${trainable < parameters ? `, ${millions(trainable)} M of them trained` : ""}, ${from}, into ${folder}` +
+            `${trainable < parameters ? `, ${millions(trainable)} M of them trained` : ""}` +
+            `${dtype === "bf16" ? ", in bf16" : ""}, ${from}, into ${folder}` +
             `${collective.size > 1 ? `, ${collective.size} ranks with ${threads} threads each` : ""}` +
             `${device ? `, on ${device}` : ""}\n`,
         );

@@ -35,6 +35,9 @@ export interface EncodedProgram {
   readonly outputs: readonly string[];
 }
 
+/** The numbers of a parameter that never changes. */
+export type ReadConstant = (name: string) => Promise<Float32Array>;
+
 export interface CompileOptions {
   /** Threads of one run's products. Default: the number of processors that this process may use. */
   readonly threads?: number;
@@ -45,6 +48,11 @@ export interface CompileOptions {
    * `compileGraph`. Default "fp32".
    */
   readonly dtype?: "fp32" | "bf16";
+  /**
+   * With "bf16": parameters are constants, read once and kept in the order that products want, by all programs compiled with
+   * this function. Default: they are fed at every run.
+   */
+  readonly constants?: ReadConstant;
 }
 
 /** A compiled program. */

@@ -1,7 +1,7 @@
 import type { Program, WeightLocation } from "../graph/index.js";
 import { nextTurn } from "../pausable.js";
 import { type CompiledProgram, compileProgram, type HostTensors } from "./compile.js";
-import type { Engine } from "./engine.js";
+import type { CompileOptions, Engine, ReadConstant } from "./engine.js";
 
 /** A model's weights as its programs take them. */
 export interface ProgramWeights<Config> {
@@ -16,6 +16,14 @@ export interface ProgramWeights<Config> {
   readonly int8: ReadonlySet<string>;
   /** Number of parameters. */
   readonly size: number;
+  /** For programs in bf16, whose weights do not stay in their files. */
+  readonly read?: ReadConstant;
+}
+
+export interface ProgramsOptions {
+  readonly threads?: number | undefined;
+  /** See `CompileOptions`. Default "fp32". */
+  readonly dtype?: CompileOptions["dtype"];
 }
 
 /** What each program of a kind of model computes. */
@@ -36,7 +44,7 @@ export class Programs<Config, Name extends string> {
     private readonly weights: ProgramWeights<Config>,
     private readonly outputs: ProgramOutputs<Config, Name>,
     private readonly often: readonly Name[],
-    private readonly threads?: number,
+    private readonly options: ProgramsOptions = {},
   ) {}
 
   get config(): Config {
@@ -54,18 +62,19 @@ export class Programs<Config, Name extends string> {
 
   async #compile(name: Name): Promise<CompiledProgram> {
     await nextTurn(); // Whoever waits for the event loop goes first.
-    const { config, locations, externalData, converted, int8, size } = this.weights;
-    const program = await compileProgram(
-      this.engine,
-      { outputs: this.outputs[name](config, int8) },
-      {
-        weights: locations,
-        ...(externalData !== undefined && { externalData }),
-        prepack: size <= SMALL_MODEL || this.often.includes(name),
-        ...(this.threads !== undefined && { threads: this.threads }),
-      },
-    );
-    return { ...program, run: (feeds, into) => program.run({ ...converted, ...feeds }, into) };
+    const { config, locations, externalData, converted, int8, size, read } = this.weights;
+    const { threads, dtype } = this.options;
+    const program = { outputs: this.outputs[name](config, int8) };
+    const shared = { ...(threads !== undefined && { threads }) };
+    if (dtype === "bf16")
+      return compileProgram(this.engine, program, { ...shared, dtype, ...(read && { constants: read }) });
+    const compiled = await compileProgram(this.engine, program, {
+      ...shared,
+      weights: locations,
+      ...(externalData !== undefined && { externalData }),
+      prepack: size <= SMALL_MODEL || this.often.includes(name),
+    });
+    return { ...compiled, run: (feeds, into) => compiled.run({ ...converted, ...feeds }, into) };
   }
 
   async close(): Promise<void> {

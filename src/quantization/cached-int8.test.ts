@@ -58,8 +58,8 @@ it("two at once round it once", async () => {
   expect(both[0].caption).toEqual(both[1].caption);
 });
 
-it("is not computed with in float32", async () => {
-  await expect(loadCaptioner({ model: await cached(), dtype: "fp32" })).rejects.toEqual(
+it.each(["fp32", "bf16"] as const)("is not computed with in %s", async (dtype) => {
+  await expect(loadCaptioner({ model: await cached(), dtype })).rejects.toEqual(
     refused("option-unsupported"),
   );
 });

@@ -40,7 +40,7 @@ export async function sampleInputs(
   const tokenizer = await loadTokenizerFolder(folder.path);
   const preprocessor = readPreprocessorConfig(folder.preprocessorConfig ?? {}, config.vision.imageSize);
   const prepare = picturePreparation(preprocessor, loadPicture);
-  const programs = new ModelPrograms(engine, await folderWeights(folder), threads);
+  const programs = new ModelPrograms(engine, await folderWeights(folder), { threads });
   try {
     const options = resolveCaptionOptions({ beams: 1, maxLength: SAMPLE_LENGTH });
     const prepared = await Promise.all(

@@ -30,6 +30,7 @@ export const cc12m: RecipeInput = {
   batchSize: 128,
   // Parts of 8 pictures: all at once would take several times the memory.
   gradientAccumulation: 16,
+  dtype: "auto",
   seed: 42,
   learningRate: 3e-4,
   warmupSteps: 1_000,

@@ -17,6 +17,7 @@ export const fineTune: RecipeInput = {
   steps: 1000,
   batchSize: 16,
   gradientAccumulation: 2,
+  dtype: "auto",
   // A tenth of what training from nothing takes: what the model knows shall not be washed away.
   learningRate: 1e-4,
   warmupSteps: 50,

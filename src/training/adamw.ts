@@ -15,8 +15,8 @@ export interface AdamWOptions {
 
 /**
  * One step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101), in place over all parameters at once, or over a rank's
- * share of them, in one pass over memory: p ← p − lr·(m̂ / (√v̂ + ε) + decay·p). Copies of the parameters in bf16 are written
- * in the same pass.
+ * share of them, in one pass over memory and in single precision: p ← p − lr·(m̂ / (√v̂ + ε) + decay·p). Copies of the
+ * parameters in bf16 are written in the same pass.
  * @param step 1 for the first
  * @param scale what the gradients are multiplied by first: one over the tokens summed, and the clipping factor
  */
@@ -50,27 +50,24 @@ type Four<T> = readonly [T, T, T, T];
 export const adamWLoop: Loop = {
   run: (arrays, numbers, start, end) => {
     const [parameters, gradients, mean, square] = arrays as Four<Float32Array>;
-    const [scale, beta1, rest1, beta2, rest2] = numbers as readonly [number, number, number, number, number];
-    const [epsilon, decay, rate, correctMean, correctSquare] = numbers.slice(5) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [scale, beta1, rest1, beta2, rest2, epsilon, decay, rate, correctMean, correctSquare] = numbers.map(
+      Math.fround,
+    ) as [number, number, number, number, number, number, number, number, number, number];
+    const f = Math.fround;
     for (let i = start; i < end; i++) {
-      const g = gradients[i]! * scale;
-      const m = beta1 * mean[i]! + rest1 * g;
-      const v = beta2 * square[i]! + rest2 * g * g;
+      const g = f(gradients[i]! * scale);
+      const m = f(f(beta1 * mean[i]!) + f(rest1 * g));
+      const v = f(f(beta2 * square[i]!) + f(f(rest2 * g) * g));
       mean[i] = m;
       square[i] = v;
-      const update = (m * correctMean) / (Math.sqrt(v * correctSquare) + epsilon);
-      parameters[i]! -= rate * (update + decay * parameters[i]!);
+      const update = f(f(m * correctMean) / f(f(Math.sqrt(f(v * correctSquare))) + epsilon));
+      const p = parameters[i]!;
+      parameters[i] = p - f(rate * f(update + f(decay * p)));
     }
     return 0;
   },
   wasm: "adamW",
-  rounds: true,
+  wasmRounded: "adamWRounded",
 };
 
 /** √Σ g² over the shares of all ranks, in double precision; not finite where a gradient is not. */
@@ -83,20 +80,24 @@ export async function globalNorm(
   return Math.sqrt(squares!);
 }
 
-/** Σ x², four sums at a time: one would wait for each addition. */
+/** Σ x², in an order that suits vectors: two sums for each quarter of what is a multiple of 32 numbers. */
 export const squaresLoop: Loop = {
   run: ([x], _, start, end) => {
-    let [a, b, c, d] = [0, 0, 0, 0];
-    const whole = end - ((end - start) % 4);
-    for (let i = start; i < whole; i += 4) {
-      a += x![i]! * x![i]!;
-      b += x![i + 1]! * x![i + 1]!;
-      c += x![i + 2]! * x![i + 2]!;
-      d += x![i + 3]! * x![i + 3]!;
-    }
+    const whole = end - ((end - start) % 32);
+    const quarter = (whole - start) / 4;
+    const [even, odd] = [0, 1].map((parity) =>
+      [0, 1, 2, 3]
+        .map((i) => {
+          let sum = 0;
+          for (let j = start + i * quarter + parity; j < start + (i + 1) * quarter; j += 2)
+            sum += x![j]! * x![j]!;
+          return sum;
+        })
+        .reduce((a, b) => a + b),
+    ) as [number, number];
     let rest = 0;
     for (let i = whole; i < end; i++) rest += x![i]! * x![i]!;
-    return a + b + (c + d) + rest;
+    return even + odd + rest;
   },
   wasm: "squares",
 };

@@ -32,7 +32,7 @@ export async function hostEvaluation(
     int8: new Set<string>(),
     size: Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0),
   };
-  const runner = new HostRunner(new ModelPrograms(engine, weights, threads));
+  const runner = new HostRunner(new ModelPrograms(engine, weights, { threads }));
   return {
     async losses(batch, targets) {
       const { losses } = await loss.run(lossFeeds(config, parameters, batch, targets));

@@ -9,12 +9,12 @@ import { GradientSum } from "./gradient-sum.js";
 import type { Learner } from "./learner.js";
 import { shareOfMemory, type TrainingMemory } from "./parameters.js";
 import { measureProductSpeed } from "./product-speed.js";
-import type { Recipe } from "./recipe.js";
-import { roundFrozen, roundParameters, type SharedLoops } from "./shared-loops.js";
+import type { DecidedRecipe } from "./run-dtype.js";
+import { roundFrozen, roundGathered, roundParameters, type SharedLoops } from "./shared-loops.js";
 
 export interface HostLearnerOptions {
   readonly config: CaptionerConfig;
-  readonly recipe: Recipe;
+  readonly recipe: DecidedRecipe;
   readonly memory: TrainingMemory;
   readonly collective: Collective;
   readonly loops: SharedLoops;
@@ -65,8 +65,7 @@ export class HostLearner implements Learner {
     const { loops, memory, recipe, collective } = this.options;
     await adamWStep(loops, this.#own(), step, recipe, learningRate, scale);
     for (const stretch of memory.parameters.stretches) await collective.allGather(stretch);
-    // The update has rounded this rank's share.
-    if (collective.size > 1) await roundParameters(loops, memory.parameters);
+    if (collective.size > 1) await roundGathered(loops, memory.parameters, collective);
   }
 
   #own() {

@@ -48,19 +48,22 @@ export function allocateTraining(
 ): TrainingMemory {
   const [parameters, gradients] = [emptyFlat(rounded), emptyFlat()];
   const [mean, square] = [[] as Float32Array[], [] as Float32Array[]];
-  for (const group of groups(trainable)) {
+  for (const group of groups(trainable, rounded ? BYTES_WITH_COPY : BYTES)) {
     const count = elementsOf(group);
     const share = shareOf(count, ranks);
     // Places that belong together lie alike in their pages (see `sharedStretches`).
     const before = share.start % FLOATS_OF_A_PAGE;
     const moments = before + share.end - share.start;
-    const [p, g, m, s] = sharedStretches([count, count, moments, moments]) as [
+    // A copy that the loop writes where the rest is costs it next to nothing; the original's embedding leaves no room.
+    const copied = rounded && BYTES_WITH_COPY * count <= ADDRESSABLE ? [halves(count)] : [];
+    const [p, g, m, s, copy] = sharedStretches([count, count, moments, moments, ...copied]) as [
       Float32Array,
       Float32Array,
       Float32Array,
       Float32Array,
+      Float32Array?,
     ];
-    addStretch(parameters, p, group);
+    addStretch(parameters, p, group, copy);
     addStretch(gradients, g, group);
     mean.push(m.subarray(before));
     square.push(s.subarray(before));
@@ -78,7 +81,8 @@ export function allocateTraining(
 /** @param rounded whether there are copies in bf16 */
 export function allocateFlat(shapes: ParameterShapes, rounded = false): FlatTensors {
   const flat = emptyFlat(rounded);
-  for (const group of groups(shapes)) addStretch(flat, sharedStretches([elementsOf(group)])[0]!, group);
+  for (const group of groups(shapes, BYTES))
+    addStretch(flat, sharedStretches([elementsOf(group)])[0]!, group);
   return flat;
 }
 
@@ -98,8 +102,12 @@ export function shareOfMemory(
   return { parameters: share(parameters), gradients: share(gradients), mean, square };
 }
 
-/** The most elements of a stretch: four of them fit the memory that a WebAssembly loop can address. */
-const MAX_STRETCH = 2 ** 28 - 2 ** 20;
+/** Of a parameter, its gradient and moments, without and with a copy in bf16. */
+const BYTES = 16;
+const BYTES_WITH_COPY = 18;
+
+/** What a WebAssembly loop can address, but for what alignment and its own memory take. */
+const ADDRESSABLE = 2 ** 32 - 2 ** 24;
 
 interface Growing extends FlatTensors {
   readonly stretches: Float32Array[];
@@ -117,9 +125,11 @@ function addStretch(
   { stretches, rounded, tensors }: Growing,
   stretch: Float32Array,
   group: readonly Entry[],
+  /** For the copy in bf16. Default: memory of its own. */
+  memory?: Float32Array,
 ): void {
   stretches.push(stretch);
-  const copy = rounded && sharedHalves(stretch.length);
+  const copy = rounded && bf16Numbers(stretch.length, memory);
   if (copy) rounded.push(copy);
   let start = 0;
   for (const [name, shape] of group) {
@@ -134,23 +144,30 @@ function addStretch(
   }
 }
 
-/** As many 16-bit numbers. */
-function sharedHalves(count: number): Uint16Array {
-  const [memory] = sharedStretches([Math.ceil(count / 2)]) as [Float32Array];
+function bf16Numbers(
+  count: number,
+  memory = sharedStretches([halves(count)])[0] as Float32Array,
+): Uint16Array {
   return new Uint16Array(memory.buffer, memory.byteOffset, count);
 }
 
+/** Floats whose memory so many numbers in bf16 take. */
+const halves = (count: number): number => Math.ceil(count / 2);
+
 type Entry = readonly [name: string, shape: readonly number[]];
 
-/** Parameters in their order, as many together as a stretch takes. */
-function groups(shapes: ParameterShapes): Entry[][] {
+/**
+ * Parameters in their order, as many together as a WebAssembly loop can work on.
+ * @param bytes of an element in all arrays of the loop
+ */
+function groups(shapes: ParameterShapes, bytes: number): Entry[][] {
   const all: Entry[][] = [];
   let room = 0;
   for (const entry of shapes) {
     const size = elements(entry[1]);
     if (size > room || all.length === 0) {
       all.push([]);
-      room = MAX_STRETCH;
+      room = Math.floor(ADDRESSABLE / bytes);
     }
     all.at(-1)!.push(entry);
     room -= size;

@@ -9,6 +9,7 @@ import { maxAbsoluteDifference, readTensors } from "../../test/support/tiny-mode
 import { tinyRecipeModel } from "../../test/support/tiny-recipe.js";
 import type { Engine } from "../engine/engine.js";
 import { createNativeEngine } from "../engine/native.js";
+import { OneDnnApi } from "../engine/onednn/onednn-api.js";
 import { listCheckpoints } from "./checkpoint.js";
 import { oneProcess } from "./collective/one-process.js";
 import { compareRanks } from "./compare-ranks.js";
@@ -16,6 +17,14 @@ import { allocateTraining, fillShare, shareOfMemory } from "./parameters.js";
 import { type RecipeInput, resolveRecipe } from "./recipe.js";
 import { SharedLoops } from "./shared-loops.js";
 import { type RunOptions, startRun } from "./start-run.js";
+
+function hasBf16(): boolean {
+  try {
+    return OneDnnApi.load() !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /** A model of a few thousand weights and its vocabulary. */
 const recipe: RecipeInput = {
@@ -147,9 +156,9 @@ describe.skipIf(!hasMpirun)("several ranks", () => {
     return Math.max(...ours.map((loss, i) => Math.abs(loss - theirs[i]!)));
   };
   const bytes = (...path: string[]) => readFile(join(...path), "base64");
-  const expectSameBits = async (out: string, why: string) => {
+  const expectSameBits = async (out: string, expected: string, why: string) => {
     for (const file of ["final/model.safetensors", "checkpoints/step-000050/training-state.safetensors"])
-      expect((await bytes(out, file)) === (await bytes(together, file)), `${file}, ${why}`).toBe(true);
+      expect((await bytes(out, file)) === (await bytes(expected, file)), `${file}, ${why}`).toBe(true);
   };
 
   beforeAll(async () => {
@@ -203,39 +212,50 @@ describe.skipIf(!hasMpirun)("several ranks", () => {
     }
   });
 
-  it("end with the same bits after one was killed, and after one was told to stop", async () => {
-    const out = newFolder();
-    const done = async () => (await logged(out)).at(-1)?.step ?? 0;
-    /** Signals a rank some time after the first step. */
-    const signal = async (name: "SIGKILL" | "SIGUSR2") => {
-      const [newest] = (await listCheckpoints(out)).map((path) => Number(path.slice(-6)));
-      const started = await start(2, out);
-      // Lines of steps after the checkpoint that it goes on from are taken back first.
-      for (const begun of [false, true])
-        while (started.child.exitCode === null && (await done()) > (newest ?? 0) !== begun) await wait(5);
-      await wait(100 * Math.random());
-      const rank = Math.floor(2 * Math.random());
-      const pid = pidOfRank(started, rank);
-      expect(pid, "a rank that still runs").toBeDefined();
-      process.kill(pid!, name);
-      return { rank, ...(await started.finished) };
-    };
+  const dtypes = hasBf16() ? (["fp32", "bf16"] as const) : (["fp32"] as const);
+  if (dtypes.length === 1) it.skip("do the same in bf16", () => {});
+  it.each(dtypes)(
+    "end with the same bits after one was killed, and after one was told to stop, in %s",
+    async (dtype) => {
+      const [out, undisturbed] = [newFolder(), dtype === "fp32" ? together : newFolder()];
+      if (dtype === "bf16") await finish(await start(2, undisturbed, { dtype }));
+      const done = async () => (await logged(out)).at(-1)?.step ?? 0;
+      /** Signals a rank some time after the first step. */
+      const signal = async (name: "SIGKILL" | "SIGUSR2") => {
+        const [newest] = (await listCheckpoints(out)).map((path) => Number(path.slice(-6)));
+        const started = await start(2, out, { dtype });
+        // Lines of steps after the checkpoint that it goes on from are taken back first.
+        for (const begun of [false, true])
+          while (started.child.exitCode === null && (await done()) > (newest ?? 0) !== begun) await wait(5);
+        await wait(100 * Math.random());
+        const rank = Math.floor(2 * Math.random());
+        const pid = pidOfRank(started, rank);
+        expect(pid, "a rank that still runs").toBeDefined();
+        process.kill(pid!, name);
+        return { rank, ...(await started.finished) };
+      };
 
-    const killed = await signal("SIGKILL");
-    expect(killed.code).not.toBe(0);
-    expect(killed.stderr).toMatch(new RegExp(`rank ${killed.rank} .*exited on signal 9`, "s"));
-    const stopped = await signal("SIGUSR2");
-    expect(stopped.code, stopped.stderr).toBe(130);
-    const step = await done();
-    expect(stopped.stderr).toContain(
-      `Rank 0 of 2, on ${hostname()}: The run was stopped after step ${step}. The same command goes on from there.`,
-    );
-    expect(await readdir(join(out, "checkpoints"))).toContain(`step-${String(step).padStart(6, "0")}`);
+      const killed = await signal("SIGKILL");
+      expect(killed.code).not.toBe(0);
+      expect(killed.stderr).toMatch(new RegExp(`rank ${killed.rank} .*exited on signal 9`, "s"));
+      const stopped = await signal("SIGUSR2");
+      expect(stopped.code, stopped.stderr).toBe(130);
+      const step = await done();
+      expect(stopped.stderr).toContain(
+        `Rank 0 of 2, on ${hostname()}: The run was stopped after step ${step}. The same command goes on from there.`,
+      );
+      expect(await readdir(join(out, "checkpoints"))).toContain(`step-${String(step).padStart(6, "0")}`);
 
-    await finish(await start(2, out));
-    await expectSameBits(out, `rank ${killed.rank} killed, rank ${stopped.rank} stopped after ${step}`);
-    expect(await losses(out)).toEqual(await losses(together));
-  });
+      await finish(await start(2, out, { dtype }));
+      await expectSameBits(
+        out,
+        undisturbed,
+        `rank ${killed.rank} killed, rank ${stopped.rank} stopped after ${step}`,
+      );
+      expect(await losses(out)).toEqual(await losses(undisturbed));
+      if (dtype === "bf16") expect(await losses(out)).not.toEqual(await losses(together));
+    },
+  );
 
   it("end with the one that fails alone, by its name", async () => {
     const out = newFolder();

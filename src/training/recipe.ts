@@ -90,9 +90,10 @@ export const recipeSchema = z.strictObject({
   seed: z.int().min(0).default(42),
   /**
    * How products of matrices are computed: "bf16" rounds what is multiplied to 8 bits and adds up in float32, on processors
-   * with AMX or AVX512-BF16 and with the library oneDNN. Parameters, their gradients and all else are float32.
+   * with AMX or AVX512-BF16 and with the library oneDNN. Parameters, their gradients and all else are float32. "auto" is
+   * "bf16" for large models where there are both, else "fp32"; a run goes on as it has begun, and its recipe.json says how.
    */
-  dtype: z.enum(["fp32", "bf16"]).default("fp32"),
+  dtype: z.enum(["auto", "fp32", "bf16"]).default("fp32"),
   learningRate: z.number().positive(),
   warmupSteps: z.int().min(0),
   beta1: fraction.default(0.9),

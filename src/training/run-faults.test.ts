@@ -114,7 +114,7 @@ async function run(out: string, options: Partial<TrainOptions> & { change?: Part
   await train({
     engine,
     config,
-    recipe: { ...recipe, ...change },
+    recipe: { ...recipe, ...change, dtype: "fp32" },
     data: dataOf(() => 0),
     tokenizer,
     preprocessor: clipPreprocessorConfig(8),

@@ -2,8 +2,16 @@ import { afterAll, describe, expect, it } from "vitest";
 import { memoryOf, sharedStretches } from "../shared-memory.js";
 import { float32ToBfloat16 } from "../weights/half.js";
 import { adamWLoop, adamWStep, globalNorm } from "./adamw.js";
+import { shareOf } from "./collective/collective.js";
 import { allocateTraining, type TrainingMemory } from "./parameters.js";
-import { addLoop, copyLoop, roundFrozen, roundParameters, SharedLoops } from "./shared-loops.js";
+import {
+  addLoop,
+  copyLoop,
+  roundFrozen,
+  roundGathered,
+  roundParameters,
+  SharedLoops,
+} from "./shared-loops.js";
 
 /** Not a multiple of a vector nor of a piece. */
 const LARGE = 3 * (1 << 20) + 7;
@@ -79,6 +87,37 @@ describe("AdamW", () => {
     await adamWStep(loops, memory, 1, options, 1e-2);
     expect(stretches[0]![0]).not.toBe(before);
     expect(wrong()).toBe(0);
+  });
+
+  it("writes a copy that lies in other memory", async () => {
+    const [memory, plain] = [memoryOfSize(LARGE), memoryOfSize(LARGE)];
+    const copy = new Uint16Array(new SharedArrayBuffer(2 * LARGE));
+    const { stretches } = memory.parameters;
+    await adamWStep(
+      loopsOf(2),
+      { ...memory, parameters: { stretches, rounded: [copy] } },
+      1,
+      options,
+      1e-3,
+      0.25,
+    );
+    plainStep(plain, 1);
+    const expected = all(plain);
+    expect(all(memory).every((bytes, i) => bytes.equals(expected[i]!))).toBe(true);
+    expect(
+      Buffer.from(copy.slice().buffer).equals(Buffer.from(float32ToBfloat16(stretches[0]!).buffer)),
+    ).toBe(true);
+  });
+
+  it.each([0, 1, 2])("leaves to rank %i of 3 the copies of what the others have updated", async (rank) => {
+    const shapes = new Map([["a", [LARGE]]] as const);
+    const { parameters } = allocateTraining(shapes, shapes, undefined, true);
+    const [stretch, copy] = [parameters.stretches[0]!, parameters.rounded![0]!];
+    for (let i = 0; i < LARGE; i++) stretch[i] = Math.sin(i) + 2;
+    await roundGathered(loopsOf(2), parameters, { rank, size: 3 });
+    const { start, end } = shareOf(LARGE, { rank, size: 3 });
+    const expected = float32ToBfloat16(stretch).fill(0, start, end);
+    expect(Buffer.from(copy.slice().buffer).equals(Buffer.from(expected.buffer))).toBe(true);
   });
 
   it.each([1, 2, 3, 8])("in %i threads and WebAssembly has the bits of one plain loop", async (threads) => {

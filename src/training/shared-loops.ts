@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { Turns } from "../engine/turns.js";
 import { memoryOf, SCRATCH, scratchAddress } from "../shared-memory.js";
+import { type Ranks, shareOf } from "./collective/collective.js";
 import type { Stretches, TrainingMemory } from "./parameters.js";
 import { VECTOR, type WasmLoops, wasmLoops } from "./wasm-loops.js";
 
@@ -17,8 +18,8 @@ export interface Loop {
   ) => number;
   /** The same in WebAssembly, with the same bits: arrays' addresses, the end of the first one, numbers. */
   readonly wasm?: keyof WasmLoops;
-  /** Whether it changes the first array: its copy in bf16, where there is one, is written as the loop goes. */
-  readonly rounds?: boolean;
+  /** Where it changes the first array: the loop that writes it in bf16 as well, to the address after those of the arrays. */
+  readonly wasmRounded?: keyof WasmLoops;
 }
 
 /** Elements of a piece. The pieces, and so every bit of a result, are the same whatever the number of threads. */
@@ -36,7 +37,7 @@ interface Order {
   /** Memory that all workers share: the next piece to take, and the results of the pieces. */
   readonly next: Int32Array;
   readonly results: Float64Array;
-  /** Address of a thread's own memory in WebAssembly's; 0 for none. */
+  /** Address of a thread's own memory in WebAssembly's, for a copy in bf16 that lies elsewhere. */
   readonly scratch?: number;
 }
 
@@ -48,30 +49,25 @@ const known = new Map();
 parentPort.on("message", ({ run, wasm, arrays, numbers, rounded, next, results, scratch }) => {
   if (!known.has(run)) known.set(run, (0, eval)("(" + run + ")"));
   const loop = known.get(run);
-  const exports = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports;
-  const vectors = exports && exports[wasm.name];
+  const vectors = wasm && new WebAssembly.Instance(wasm.module, { env: { memory: wasm.memory } }).exports[wasm.name];
+  // WebAssembly writes to its own memory only. For elsewhere, as much as stays in the caches is copied from there.
   const copy = scratch && new Uint16Array(wasm.memory.buffer, scratch, ${SCRATCH.bytes / 2});
+  const stride = copy ? copy.length : ${PIECE};
   for (let piece; (piece = Atomics.add(next, 0, 1)) < results.length; ) {
     let start = piece * ${PIECE};
     const end = Math.min(start + ${PIECE}, arrays[0].length);
     let result = 0;
-    if (vectors) {
-      const whole = end - (end - start) % ${VECTOR};
-      const addresses = arrays.map((array) => array.byteOffset + 4 * start);
-      result = vectors(...addresses, arrays[0].byteOffset + 4 * whole, ...numbers) ?? 0;
-      start = whole;
-    }
-    results[piece] = start < end ? result + loop(arrays, numbers, start, end) : result;
-    if (!rounded) continue;
-    start = piece * ${PIECE};
-    // WebAssembly writes to its own memory only: as much as stays in the caches is copied from there.
-    if (copy)
-      for (; start + copy.length <= end; start += copy.length) {
-        const address = arrays[0].byteOffset + 4 * start;
-        exports.round(address, scratch, address + 4 * copy.length);
-        rounded.set(copy, start);
+    if (vectors)
+      for (const whole = end - (end - start) % ${VECTOR}; start < whole; ) {
+        const stop = Math.min(start + stride, whole);
+        const addresses = arrays.map((array) => array.byteOffset + 4 * start);
+        if (rounded) addresses.push(copy ? scratch : rounded.byteOffset + 2 * start);
+        result += vectors(...addresses, arrays[0].byteOffset + 4 * stop, ...numbers) ?? 0;
+        if (copy) rounded.set(copy.subarray(0, stop - start), start);
+        start = stop;
       }
-    roundNumbers(arrays[0], rounded, start, end);
+    results[piece] = start < end ? result + loop(arrays, numbers, start, end) : result;
+    if (rounded) roundNumbers(arrays[0], rounded, start, end);
   }
   parentPort.postMessage("done");
 });`;
@@ -92,7 +88,7 @@ export class SharedLoops {
     let sum = 0;
     for (let i = 0; i < all[0]!.stretches.length; i++) {
       const arrays = all.map(({ stretches }) => stretches[i]!);
-      const rounded = loop.rounds ? all[0]!.rounded?.[i] : undefined;
+      const rounded = loop.wasmRounded && all[0]!.rounded?.[i];
       for (const result of await this.#runOver(loop, arrays, numbers, rounded)) sum += result;
     }
     return sum;
@@ -115,10 +111,13 @@ export class SharedLoops {
       return results;
     }
     const memory = memoryOf(arrays[0]!);
-    const wasm = loop.wasm && memory && arrays.every((array) => array.buffer === memory.buffer);
+    const name = rounded ? loop.wasmRounded : loop.wasm;
+    const elsewhere = rounded !== undefined && rounded.buffer !== memory?.buffer;
+    const room = !elsewhere || this.threads <= SCRATCH.threads;
+    const wasm = name && room && memory && arrays.every((array) => array.buffer === memory.buffer);
     const order: Order = {
       run: loop.run.toString(),
-      ...(wasm && { wasm: { name: loop.wasm, module: wasmLoops(), memory } }),
+      ...(wasm && { wasm: { name, module: wasmLoops(), memory } }),
       arrays,
       numbers,
       rounded,
@@ -126,10 +125,9 @@ export class SharedLoops {
       results,
     };
     while (this.#workers.length < this.threads) this.#workers.push(new Worker(WORKER, { eval: true }));
-    const orders = this.#workers.map((_, thread) => {
-      const scratch = wasm && rounded && thread < SCRATCH.threads ? scratchAddress(memory, thread) : 0;
-      return { ...order, scratch };
-    });
+    const orders = this.#workers.map((_, thread) =>
+      wasm && elsewhere ? { ...order, scratch: scratchAddress(memory, thread) } : order,
+    );
     await this.#turns.take(() =>
       Promise.all(this.#workers.map((worker, thread) => carryOut(worker, orders[thread]!))),
     );
@@ -165,11 +163,25 @@ export function roundNumbers(array: Float32Array, rounded: Uint16Array, start: n
 }
 
 /** Changes nothing. */
-const roundLoop: Loop = { run: () => 0, rounds: true };
+const roundLoop: Loop = { run: () => 0, wasmRounded: "round" };
 
 /** Writes the copies in bf16 of the parameters that are trained, where there are any. */
 export async function roundParameters(loops: SharedLoops, parameters: Stretches): Promise<void> {
   if (parameters.rounded) await loops.run(roundLoop, [parameters]);
+}
+
+/** Writes those of the other ranks' shares. */
+export async function roundGathered(
+  loops: SharedLoops,
+  { stretches, rounded }: Stretches,
+  ranks: Ranks,
+): Promise<void> {
+  if (!rounded) return;
+  const others = <T extends Float32Array | Uint16Array>(stretch: T) => {
+    const { start, end } = shareOf(stretch.length, ranks);
+    return [stretch.subarray(0, start), stretch.subarray(end)] as T[];
+  };
+  await loops.run(roundLoop, [{ stretches: stretches.flatMap(others), rounded: rounded.flatMap(others) }]);
 }
 
 /** Writes those of the others, which stay as they are. */

@@ -34,6 +34,7 @@ import { datasetCaptions, datasetData } from "./dataset-data.js";
 import { trainableShapes } from "./freeze.js";
 import { allocateTraining, type FlatTensors, fillTensor, type TrainingMemory } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
+import { chooseDType, dtypeOfRun, type RunDType } from "./run-dtype.js";
 import { tokenizerOf } from "./sample.js";
 import { createSamplePool } from "./sample-pool.js";
 import { scenesData } from "./scenes-data.js";
@@ -55,6 +56,8 @@ export interface RunOptions {
   /** Default: the processors that this process may use, or its share of them where others of its ranks do. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
+  /** Makes an engine for a run in bf16, where the one that is given cannot. Default: there is none. */
+  readonly openBf16?: () => Promise<Engine>;
   /** How a model of the hub that the recipe names is fetched. */
   readonly hub?: Pick<HubOptions, "offline" | "onProgress">;
   /** Called once, with the step that the run goes on from, 0 for a new one. */
@@ -73,6 +76,7 @@ export interface RunStart {
   /** Numbers of the model, and how many of them are not frozen. */
   readonly parameters: number;
   readonly trainable: number;
+  readonly dtype: RunDType;
 }
 
 /** Trains by a recipe, from its start or from a checkpoint, into a run folder. */
@@ -98,7 +102,16 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
   });
   // What rank 0 fetches from the hub, the others on its machine find in the cache.
   if (collective.rank > 0) await collective.barrier();
-  const start = await startingPoint(recipe, checkpoint, collective, {
+  let used: { dtype: RunDType; engine: Engine } = { dtype: "fp32", engine };
+  const decide: Decide = async (parameters) => {
+    if (device) return used.dtype; // A GPU's products are in float32.
+    const begun = await fromRank0(collective, async () =>
+      checkpoint === undefined ? undefined : dtypeOfRun(checkpoint),
+    );
+    used = await chooseDType({ ...options, asked: recipe.dtype, begun, parameters, engine, collective });
+    return used.dtype;
+  };
+  const start = await startingPoint(recipe, checkpoint, collective, decide, {
     ...options.hub,
     signal: options.signal,
   });
@@ -114,13 +127,14 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
     ...(device && { device: device.description }),
     parameters: countElements(state.memory.parameters),
     trainable: countElements(state.memory.gradients),
+    dtype: used.dtype,
   });
 
   try {
     await train({
-      engine,
+      engine: used.engine,
       config,
-      recipe,
+      recipe: { ...recipe, dtype: used.dtype },
       data,
       tokenizer: tokenizerOf(tokenizerFiles),
       preprocessor: start.preprocessor,
@@ -146,6 +160,7 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
     });
   } finally {
     await data.close();
+    if (used.engine !== engine) await used.engine.close();
   }
 }
 
@@ -216,6 +231,9 @@ async function checkSameModel(out: string, { model }: Recipe): Promise<void> {
     );
 }
 
+/** What a model of so many parameters is computed in; all ranks ask. */
+type Decide = (parameters: number) => Promise<RunDType>;
+
 interface StartingPoint {
   readonly config: CaptionerConfig;
   /** The parameters' values are rank 0's to know. */
@@ -230,13 +248,14 @@ async function startingPoint(
   recipe: Recipe,
   checkpoint: string | undefined,
   collective: Collective,
+  decide: Decide,
   hub: HubOptions,
 ): Promise<StartingPoint> {
   if (checkpoint !== undefined || recipe.model.kind === "pretrained") {
     const path = checkpoint ?? (await modelFolder((recipe.model as { path: string }).path, hub));
-    return fromFolder(await openModelFolder(path, hub), recipe, checkpoint, collective);
+    return fromFolder(await openModelFolder(path, hub), recipe, checkpoint, collective, decide);
   }
-  return fromNothing(recipe, recipe.model, collective, hub);
+  return fromNothing(recipe, recipe.model, collective, decide, hub);
 }
 
 async function modelFolder(path: string, options: ResolveOptions): Promise<string> {
@@ -248,9 +267,10 @@ async function fromFolder(
   recipe: Recipe,
   checkpoint: string | undefined,
   collective: Collective,
+  decide: Decide,
 ): Promise<StartingPoint> {
   const { config, preprocessorConfig = {}, generationConfig = {} } = folder;
-  const memory = trainingMemory(config, recipe, collective);
+  const memory = await trainingMemory(config, recipe, collective, decide);
   if (collective.rank === 0) {
     // One by one: large models are in memory once.
     for (const [name, weight] of folder.weights) fillTensor(memory.parameters, name, await weight.read());
@@ -280,6 +300,7 @@ async function fromNothing(
   recipe: Recipe,
   model: Extract<Recipe["model"], { kind: "new" }>,
   collective: Collective,
+  decide: Decide,
   hub: HubOptions,
 ): Promise<StartingPoint> {
   const folder = await modelFolder(model.tokenizer, { ...hub, weights: false });
@@ -310,7 +331,7 @@ async function fromNothing(
     },
     ids: { bos: tokenizer.bosId, pad: tokenizer.padId, eos: tokenizer.eosId, decoderStart: tokenizer.eosId },
   };
-  const memory = trainingMemory(config, recipe, collective);
+  const memory = await trainingMemory(config, recipe, collective, decide);
   if (collective.rank === 0) {
     for (const [name, values] of initializeParameters(config, parameterShapes(config), recipe.seed))
       fillTensor(memory.parameters, name, values);
@@ -357,13 +378,16 @@ async function newTokenizer(
   };
 }
 
-function trainingMemory(
+async function trainingMemory(
   config: CaptionerConfig,
-  { freeze, dtype }: Recipe,
+  { freeze }: Recipe,
   collective: Collective,
-): TrainingMemory {
+  decide: Decide,
+): Promise<TrainingMemory> {
   const shapes = parameterShapes(config);
-  return allocateTraining(shapes, trainableShapes(shapes, freeze), collective, dtype === "bf16");
+  const parameters = [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const rounded = (await decide(parameters)) === "bf16";
+  return allocateTraining(shapes, trainableShapes(shapes, freeze), collective, rounded);
 }
 
 function countElements({ tensors }: FlatTensors): number {

@@ -21,6 +21,7 @@ import { HostLearner } from "./host-learner.js";
 import type { Learner } from "./learner.js";
 import type { FlatTensors } from "./parameters.js";
 import type { Recipe } from "./recipe.js";
+import type { DecidedRecipe } from "./run-dtype.js";
 import { RunLog } from "./run-log.js";
 import { writeRunReport } from "./run-report.js";
 import { learningRateAt } from "./schedule.js";
@@ -32,7 +33,7 @@ export interface TrainOptions {
   /** The GPU that trains. Default: the engine does. */
   readonly device?: DeviceEngine;
   readonly config: CaptionerConfig;
-  readonly recipe: Recipe;
+  readonly recipe: DecidedRecipe;
   readonly data: TrainingData;
   readonly tokenizer: Mbart50Tokenizer;
   readonly preprocessor: PreprocessorConfig;

@@ -54,13 +54,9 @@ export class MarianTranslator {
     // is shared between the halves.
     this.#parts = threads > 1 ? 2 : 1;
     const each = Math.floor(threads / this.#parts);
-    this.programs = new Programs<MarianConfig, ProgramName>(
-      engine,
-      weights,
-      OUTPUTS,
-      ["encode", "decode"],
-      each,
-    );
+    this.programs = new Programs<MarianConfig, ProgramName>(engine, weights, OUTPUTS, ["encode", "decode"], {
+      threads: each,
+    });
   }
 
   get config(): MarianConfig {

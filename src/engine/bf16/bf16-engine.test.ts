@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import {
   add,
   constant,
@@ -11,6 +11,7 @@ import {
   multiply,
   type Program,
   parameter,
+  quickGelu,
   reshape,
   softmax,
   sum,
@@ -144,6 +145,53 @@ describe.skipIf(!bf16)("products in bf16", () => {
     await expect(results(bf16!, program, { ...feeds, weight: short })).rejects.toMatchObject({
       code: "shape-mismatch",
     });
+  });
+
+  it("computes activations and what is read turned over within products, the next of which reads them rounded", async () => {
+    const rows = reshape(x, ["length*pictures", 24]);
+    const hidden = gemm(rows, weight, bias, { transposeB: true });
+    const down = parameter("down", [24, 40]);
+    await compare(
+      {
+        gelu: gemm(gelu(hidden), down, undefined, { transposeB: true }),
+        quickGelu: matMul(quickGelu(reshape(hidden, ["pictures*length", 40])), swapLast(down)),
+        alone: quickGelu(gemm(rows, weight, undefined, { transposeB: true })),
+        turned: swapLast(matMul(weight, swapLast(rows))),
+        chained: gemm(gemm(rows, weight, bias, { transposeB: true }), down, undefined, { transposeB: true }),
+      },
+      { ...feeds, down: numbers([24, 40], 4) },
+    );
+  });
+
+  it("keeps constants as it needs them, for all programs over them, with the bits of what is fed", async () => {
+    const rows = reshape(x, ["length*pictures", 24]);
+    const product = gemm(rows, weight, bias, { transposeB: true });
+    const ids = input("ids", "int64", ["n"]);
+    const programs = {
+      product: { outputs: { product } },
+      both: {
+        outputs: {
+          gathered: gather(weight, ids),
+          product: gelu(product),
+          first: matMul(weight, gemm(swapLast(rows), rows)),
+        },
+      },
+    };
+    const given = {
+      x: feeds.x,
+      ids: { dtype: "int64", shape: [2], data: BigInt64Array.of(39n, 0n) } as const,
+    };
+    const constants = vi.fn(async (name: string) => feeds[name as "weight" | "bias"].data.slice());
+    for (const program of Object.values(programs)) {
+      const fed = await results(bf16!, program, { ...feeds, ...given });
+      const compiled = await compileProgram(bf16!, program, { threads: 2, dtype: "bf16", constants });
+      expect(await compiled.run(given)).toEqual(fed);
+      const more = { ...given, x: numbers([70, 5, 24], 5) };
+      const fedMore = await results(bf16!, program, { ...feeds, ...more });
+      expect(await compiled.run(more)).toEqual(fedMore);
+      await compiled.close();
+    }
+    expect(constants.mock.calls.flat().sort()).toEqual(["bias", "weight", "weight"]);
   });
 
   it("computes two runs at once", async () => {

@@ -1,13 +1,15 @@
 import { availableParallelism } from "node:os";
 import type { Program } from "../../graph/onnx.js";
-import type { CompileOptions, EncodedProgram, Engine, Executable } from "../engine.js";
+import type { CompileOptions, EncodedProgram, Engine, Executable, ReadConstant } from "../engine.js";
 import { createNativeEngine, createSession, nativeRuntime, type Runtime } from "../native.js";
 import { OneDnnApi } from "../onednn/onednn-api.js";
 import { Primitives } from "../onednn/primitives.js";
 import type { Pointer } from "../onnxruntime-api.js";
 import type { LibraryOptions } from "../onnxruntime-library.js";
 import { Bf16Executable } from "./bf16-executable.js";
-import { partition } from "./partition.js";
+import { CallThread, callFunctions } from "./call-thread.js";
+import { Constants } from "./constants.js";
+import { type Partition, partition } from "./partition.js";
 
 /** What the engines of one process share. It stays for the life of the process. */
 let oneDnn: OneDnnApi | undefined;
@@ -32,12 +34,27 @@ export async function createBf16Engine(options: LibraryOptions = {}): Promise<En
   if (arenaOf !== runtime) runtime.api.registerArena(runtime.env);
   arenaOf = runtime;
   const open = new Set<Bf16Executable>();
+  const constantsOf = new WeakMap<ReadConstant, Constants>();
+
+  /** Of the programs over the same weights together. */
+  async function addConstants(parts: Partition, read: ReadConstant, threads: number): Promise<Constants> {
+    const constants = constantsOf.get(read) ?? new Constants(api, read);
+    constantsOf.set(read, constants);
+    const thread = new CallThread(callFunctions(runtime.api, api), threads);
+    try {
+      await constants.add(parts, thread);
+    } finally {
+      await thread.close();
+    }
+    return constants;
+  }
 
   async function compileGraph(
     program: Program,
-    { threads = availableParallelism() }: CompileOptions = {},
+    { threads = availableParallelism(), constants: read }: CompileOptions = {},
   ): Promise<Executable> {
     const parts = partition(program);
+    const constants = read && (await addConstants(parts, read, threads));
     const sessions = new Map<EncodedProgram, Pointer>();
     try {
       for (const step of parts.steps)
@@ -63,6 +80,7 @@ export async function createBf16Engine(options: LibraryOptions = {}): Promise<En
         primitives: new Primitives(api, threads),
         partition: parts,
         sessions,
+        constants,
       },
       threads,
       program,

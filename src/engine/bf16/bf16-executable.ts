@@ -1,12 +1,12 @@
 import { LingolensError } from "../../errors.js";
 import { type Program, programInputs, programParameters } from "../../graph/onnx.js";
-import { sharedStretches } from "../../shared-memory.js";
+import { sharedBytes } from "../../shared-memory.js";
 import type { Executable, HostTensor } from "../engine.js";
 import { checkStatus } from "../onednn/onednn-api.js";
 import type { Pointer } from "../onnxruntime-api.js";
 import { matchTensors, type ValueSignature } from "../signature.js";
 import { BoundPlan, type PlanContext } from "./bound-plan.js";
-import { CallThread, type FailedCall } from "./call-thread.js";
+import { CallThread, callFunctions, type FailedCall } from "./call-thread.js";
 
 /** Plans kept for each run that goes on at once: batches of the same sizes come again. */
 const KEPT_PLANS = 8;
@@ -43,7 +43,8 @@ export class Bf16Executable implements Executable {
       dtype,
       shape,
     });
-    this.#inputSignatures = [...programInputs(program), ...programParameters(program)].map(signature);
+    const parameters = context.constants ? [] : programParameters(program);
+    this.#inputSignatures = [...programInputs(program), ...parameters].map(signature);
     this.#outputSignatures = Object.entries(program.outputs).map(signature);
     this.inputs = this.#inputSignatures.map(({ name }) => name);
     this.outputs = this.#outputSignatures.map(({ name }) => name);
@@ -85,12 +86,8 @@ export class Bf16Executable implements Executable {
 
   #newLane(): Lane {
     const { runtime, oneDnn } = this.context;
-    const functions = {
-      run: runtime.runAddress,
-      execute: oneDnn.execute,
-      setThreads: oneDnn.setThreads,
-    };
-    return { thread: new CallThread(functions, this.threads), memory: new Uint8Array(0), plans: new Map() };
+    const thread = new CallThread(callFunctions(runtime, oneDnn), this.threads);
+    return { thread, memory: new Uint8Array(0), plans: new Map() };
   }
 
   #planFor(
@@ -110,7 +107,7 @@ export class Bf16Executable implements Executable {
       }
       plan = new BoundPlan(this.context, sizes, new Set(rounded));
       if (plan.bytes > lane.memory.length) {
-        lane.memory = memoryOf(plan.bytes);
+        lane.memory = sharedBytes(plan.bytes);
         for (const other of lane.plans.values()) other.bind(lane.memory);
       }
       plan.bind(lane.memory);
@@ -141,9 +138,4 @@ export class Bf16Executable implements Executable {
     for (const session of this.context.sessions.values()) this.context.runtime.releaseSession(session);
     this.onClose?.();
   }
-}
-
-function memoryOf(bytes: number): Uint8Array {
-  const [stretch] = sharedStretches([Math.ceil(bytes / 4)]) as [Float32Array];
-  return new Uint8Array(stretch.buffer, stretch.byteOffset, stretch.byteLength);
 }

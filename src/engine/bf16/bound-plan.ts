@@ -8,9 +8,11 @@ import type { Primitives } from "../onednn/primitives.js";
 import type { OnnxRuntimeApi, Pointer } from "../onnxruntime-api.js";
 import { BYTES } from "../signature.js";
 import { CALL_WORDS, EXECUTE, RUN } from "./call-thread.js";
+import { type Constants, packedType } from "./constants.js";
 import { type MemoryPlan, planMemory, type Span } from "./memory-plan.js";
 import { addressOf, NativeWords, numberedNames, sharedWords } from "./native-words.js";
-import { isLeaf, type Operand, type Partition, type ProductStep, type SegmentStep } from "./partition.js";
+import type { Partition, SegmentStep } from "./partition.js";
+import { isLeaf, type Operand, type ProductStep } from "./products.js";
 
 /** What plans of one program share. */
 export interface PlanContext {
@@ -22,6 +24,8 @@ export interface PlanContext {
   readonly partition: Partition;
   /** The session of every segment. */
   readonly sessions: ReadonlyMap<SegmentStep["program"], Pointer>;
+  /** The parameters' numbers, where they do not change and are not fed. */
+  readonly constants?: Constants | undefined;
 }
 
 /** A tensor of the caller's: an input, or its copy in bf16, or an output. */
@@ -98,22 +102,31 @@ export class BoundPlan {
 
   #addProduct(step: ProductStep): void {
     const { primitives } = this.context;
-    const [a, b] = [this.#matrix(step.a), this.#matrix(step.b)];
-    const out: MatrixType = { rows: a.rows, columns: b.columns, dtype: "float32" };
+    const [a, b, out] = this.#types(step);
     if (out.rows * out.columns === 0) return;
     if (a.columns === 0)
       throw new LingolensError(
         "option-unsupported",
         "A product of matrices of no columns cannot be computed in bf16.",
       );
-    for (const { source } of [step.a, step.b]) {
+    for (const { source } of b.packed ? [step.a] : [step.a, step.b]) {
       if (this.#copies.has(source) || this.#isRounded(source)) continue;
       const primitive = primitives.conversion(this.#line(source, "float32"), this.#line(source, "bfloat16"));
       this.#copies.set(source, -1);
       this.#work.push({ kind: "conversion", source, primitive });
     }
     const bias: MatrixType | undefined = step.bias && { rows: 1, columns: out.columns, dtype: "float32" };
-    this.#work.push({ kind: "product", step, primitive: primitives.product(a, b, out, bias) });
+    const primitive = primitives.product(a, b, out, bias, step.activation);
+    this.#work.push({ kind: "product", step, primitive });
+    if (step.rounded) this.#copies.set(step.out, -1);
+  }
+
+  /** Of both operands and the result. */
+  #types(step: ProductStep): [a: MatrixType, b: MatrixType, out: MatrixType] {
+    const a = this.#matrix(step.a);
+    const packed = this.context.constants?.packed(step.b) !== undefined;
+    const b = packed ? packedType(step.b) : this.#matrix(step.b);
+    return [a, b, { rows: a.rows, columns: b.columns, dtype: step.rounded ? "bfloat16" : "float32" }];
   }
 
   #isRounded(source: Tensor): boolean {
@@ -165,8 +178,10 @@ export class BoundPlan {
         open(this.#copies, work.source, BYTES.bfloat16, at);
       } else {
         for (const { source } of [work.step.a, work.step.b]) extend(this.#copies, source, at);
-        if (work.step.bias) read(work.step.bias);
-        write(work.step.out);
+        const { bias, out, rounded } = work.step;
+        if (bias) read(bias);
+        if (rounded) open(this.#copies, out, BYTES.bfloat16, at);
+        else write(out);
       }
       const bytes = work.primitive.scratchpadBytes;
       if (bytes > 0) this.#scratchpads.set(work, this.#spans.push({ bytes, first: at, last: at }) - 1);
@@ -194,16 +209,15 @@ export class BoundPlan {
       args.push([ARGUMENT.source, this.#valueMemory(source, this.#line(source, "float32"))]);
       args.push([ARGUMENT.destination, this.#copyMemory(source, this.#line(source, "bfloat16"))]);
     } else {
-      const { a, b, bias, out } = work.step;
-      const [left, right] = [this.#matrix(a), this.#matrix(b)];
-      const { columns } = right;
-      args.push([ARGUMENT.source, this.#copyMemory(a.source, left)]);
-      args.push([ARGUMENT.weights, this.#copyMemory(b.source, right)]);
+      const { a, b, bias, out, rounded } = work.step;
+      const [left, right, result] = this.#types(work.step);
+      const { columns } = result;
+      const packed = this.context.constants?.packed(b);
+      const weights = packed === undefined ? this.#copyMemory(b.source, right) : this.#memory(right, packed);
+      args.push([ARGUMENT.source, this.#copyMemory(a.source, left)], [ARGUMENT.weights, weights]);
       if (bias) args.push([ARGUMENT.bias, this.#valueMemory(bias, { rows: 1, columns, dtype: "float32" })]);
-      args.push([
-        ARGUMENT.destination,
-        this.#valueMemory(out, { rows: left.rows, columns, dtype: "float32" }),
-      ]);
+      const destination = rounded ? this.#copyMemory(out, result) : this.#valueMemory(out, result);
+      args.push([ARGUMENT.destination, destination]);
     }
     const scratchpad = this.#scratchpads.get(work);
     if (scratchpad !== undefined) {
@@ -225,11 +239,13 @@ export class BoundPlan {
   }
 
   #valueMemory(tensor: Tensor, type: MatrixType): Pointer {
+    const constant = this.context.constants?.plain(tensor);
+    if (constant) return this.#memory(type, addressOf(constant));
     const place = this.#placeOf(tensor);
     return place ? this.#callersMemory(place, type) : this.#arenaMemory(this.#values.get(tensor)!, type);
   }
 
-  /** Where the caller has a tensor; undefined where it is the plan's own. */
+  /** Where the caller has a tensor that is no constant; undefined where it is the plan's own. */
   #placeOf(tensor: Tensor): Place | undefined {
     if (isLeaf(tensor)) return `input:${nameOf(tensor)}`;
     const output = this.#outputs.get(tensor);
@@ -237,15 +253,17 @@ export class BoundPlan {
   }
 
   #arenaMemory(span: number, type: MatrixType): Pointer {
-    const address = addressOf(this.#arena) + BigInt(this.#plan.offsets[span]!);
+    return this.#memory(type, addressOf(this.#arena) + BigInt(this.#plan.offsets[span]!));
+  }
+
+  #memory(type: MatrixType, address: Pointer): Pointer {
     const memory = this.context.oneDnn.memory(type, address);
     this.#memories.push(memory);
     return memory;
   }
 
   #callersMemory(place: Place, type: MatrixType): Pointer {
-    const memory = this.context.oneDnn.memory(type, addressOf(this.#nothing));
-    this.#memories.push(memory);
+    const memory = this.#memory(type, addressOf(this.#nothing));
     this.#onBind(place, (data) => this.context.oneDnn.moveMemory(memory, addressOf(data)));
     return memory;
   }
@@ -281,8 +299,10 @@ export class BoundPlan {
 
   #setTensor(words: BigUint64Array, index: number, tensor: Tensor, shape: readonly number[]): void {
     const { dtype } = tensor;
+    const constant = this.context.constants?.plain(tensor);
     const place = this.#placeOf(tensor);
-    if (place) {
+    if (constant) this.#makeTensor(words, index, constant, shape, dtype);
+    else if (place) {
       words[index] = 0n;
       this.#onBind(place, (data) => this.#makeTensor(words, index, data, shape, dtype));
     } else {

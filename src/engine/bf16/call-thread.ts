@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
-import type { Pointer } from "../onnxruntime-api.js";
+import type { OneDnnApi } from "../onednn/onednn-api.js";
+import type { OnnxRuntimeApi, Pointer } from "../onnxruntime-api.js";
 
 /** Numbers of a call: which function, and up to seven arguments. */
 export const CALL_WORDS = 8;
@@ -15,6 +16,12 @@ export interface CallFunctions {
   readonly execute: Pointer;
   readonly setThreads: Pointer | null;
 }
+
+export const callFunctions = (runtime: OnnxRuntimeApi, oneDnn: OneDnnApi): CallFunctions => ({
+  run: runtime.runAddress,
+  execute: oneDnn.execute,
+  setThreads: oneDnn.setThreads,
+});
 
 /** A call that failed: whether it was ONNX Runtime's, and what it returned. */
 export interface FailedCall {

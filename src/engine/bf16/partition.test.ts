@@ -7,7 +7,9 @@ import {
   input,
   multiply,
   parameter,
+  quickGelu,
   reshape,
+  sigmoid,
   sum,
   type Tensor,
 } from "../../graph/index.js";
@@ -21,7 +23,7 @@ function layers(count: number): Tensor {
   let y = x;
   for (let i = 0; i < count; i++) {
     const [up, down] = [parameter(`up${i}`, [32, 8]), parameter(`down${i}`, [8, 32])];
-    y = add(y, gemm(gelu(gemm(y, up, undefined, transposeB)), down, undefined, transposeB));
+    y = add(y, gemm(sigmoid(gemm(y, up, undefined, transposeB)), down, undefined, transposeB));
   }
   return y;
 }
@@ -36,9 +38,24 @@ describe("a program split at its products", () => {
     expect(kinds(layers(1))).toEqual(["product", "segment", "product", "segment"]);
   });
 
+  it("has an activation in the product, if nothing else reads what is activated", () => {
+    const hidden = gemm(x, parameter("up", [32, 8]), undefined, transposeB);
+    const down = (y: Tensor) => gemm(y, parameter("down", [8, 32]), undefined, transposeB);
+    for (const activation of [gelu, quickGelu]) {
+      const { steps } = partition({ outputs: { y: down(activation(hidden)) } });
+      expect(steps).toMatchObject([
+        { kind: "product", activation: activation.name, rounded: true },
+        { kind: "product", activation: undefined, rounded: false },
+      ]);
+      expect(kinds(down(activation(hidden)), hidden)).toEqual(["product", "segment", "product"]);
+    }
+    const other = multiply(hidden, sigmoid(multiply(hidden, 1.7)));
+    expect(kinds(down(other))).toEqual(["product", "segment", "product"]);
+  });
+
   it("has products of one input one after the other", () => {
     const three = ["q", "k", "v"].map((name) =>
-      gelu(gemm(x, parameter(name, [8, 8]), undefined, transposeB)),
+      sigmoid(gemm(x, parameter(name, [8, 8]), undefined, transposeB)),
     );
     expect(kinds(three.reduce((a, b) => add(a, b)))).toEqual(["product", "product", "product", "segment"]);
   });
@@ -61,7 +78,7 @@ describe("a program split at its products", () => {
 
   it("computes a weight's gradient as soon as it can", () => {
     const weights = [0, 1, 2].map((i) => parameter(`w${i}`, [8, 8]));
-    const y = weights.reduce((h, w) => gelu(gemm(h, w, undefined, transposeB)), x);
+    const y = weights.reduce((h, w) => sigmoid(gemm(h, w, undefined, transposeB)), x);
     const loss = sum(multiply(y, y));
     const gradients = grad(loss, weights);
     const { steps, results } = partition({

@@ -1,30 +1,23 @@
 import { encodeProgram, type Program } from "../../graph/onnx.js";
-import { type Dimension, type Shape, sameShape, termsOf } from "../../graph/shape.js";
-import { input, inputOp, type Node, parameterOp, type Tensor, topologicalOrder } from "../../graph/tensor.js";
+import { type Shape, termsOf } from "../../graph/shape.js";
+import { input, inputOp, type Node, type Tensor, topologicalOrder } from "../../graph/tensor.js";
 import type { EncodedProgram } from "../engine.js";
+import {
+  type Consumers,
+  isLeaf,
+  isProduct,
+  type Product,
+  type ProductStep,
+  productsOf,
+  rootOf,
+  sourcesOf,
+} from "./products.js";
 
 /*
  * A program as steps of two kinds: products of two matrices, and segments, what lies between products, each an ONNX program
  * of its own. Values pass from step to step in memory. A reshaped tensor is the same memory, so steps only know tensors
  * before they are reshaped ("roots"), and a product reads a matrix that is turned over from where the other lies.
  */
-
-/** A matrix that a product reads. */
-export interface Operand {
-  readonly source: Tensor;
-  readonly rows: Dimension;
-  readonly columns: Dimension;
-  /** `source` holds [columns, rows]. */
-  readonly transposed: boolean;
-}
-
-export interface ProductStep {
-  readonly kind: "product";
-  readonly a: Operand;
-  readonly b: Operand;
-  readonly bias: Tensor | undefined;
-  readonly out: Tensor;
-}
 
 export interface SegmentStep {
   readonly kind: "segment";
@@ -46,26 +39,18 @@ export interface Partition {
   readonly results: ReadonlyMap<string, Tensor>;
 }
 
-/** The tensor whose memory holds this one. */
-export function rootOf(tensor: Tensor): Tensor {
-  let root = tensor;
-  while (root.node.op.name === "reshape") root = root.node.inputs[0]!;
-  return root;
-}
-
-export const isLeaf = ({ node }: Tensor): boolean => node.op === inputOp || node.op === parameterOp;
 /** Constants and sizes: whoever needs them has them made again. */
 const isFree = ({ node }: Tensor): boolean => node.inputs.length === 0 && !isLeaf(node.outputs[0]!);
-
-const isProduct = ({ op, inputs }: Node): boolean =>
-  op.name === "gemm" || (op.name === "matMul" && inputs.every(({ shape }) => shape.length === 2));
 
 export function partition({ outputs }: Program): Partition {
   const results = new Map(Object.entries(outputs).map(([name, tensor]) => [name, rootOf(tensor)]));
   // From the last output back, as ONNX Runtime orders its work: programs can say what is to be done first.
-  const order = neededNodes(Object.values(outputs).reverse());
-  const consumers = consumersOf(order, results.values());
-  const { last, late } = endsOf(order, consumers);
+  const needed = neededNodes(Object.values(outputs).reverse());
+  const consumers = consumersOf(needed, results.values());
+  const products = productsOf(needed, consumers);
+  const takenIn = new Set([...products.values()].flatMap((product) => product.takenIn));
+  const order = needed.filter((node) => !takenIn.has(node));
+  const { last, late } = endsOf(order, consumers, products);
   const made = new Set<Node>();
   const steps: (ProductStep | { readonly kind: "nodes"; readonly nodes: readonly Node[] })[] = [];
 
@@ -73,8 +58,9 @@ export function partition({ outputs }: Program): Partition {
   const isReady = (node: Node) => sourcesOf(node).every(isMade);
 
   function makeProduct(node: Node): void {
-    made.add(node);
-    steps.push(productStep(node));
+    const product = products.get(node)!;
+    for (const one of [node, ...product.takenIn]) made.add(one);
+    steps.push(product.step);
   }
 
   /** What these tensors need and is not made yet, as one segment, and with it what can be had and is in no product's way. */
@@ -120,7 +106,7 @@ export function partition({ outputs }: Program): Partition {
     makeProduct(node);
     makeLastProducts();
     // Wide results, such as scores of a vocabulary's block, are worked on before the next ones push them out of the caches.
-    if (widens(node)) makeSegment(readyBetween(node, inOrder[i + 1]));
+    if (widens(products.get(node)!.step)) makeSegment(readyBetween(node, inOrder[i + 1]));
   }
   for (const node of last) {
     makeSegment(sourcesOf(node));
@@ -142,8 +128,7 @@ export function partition({ outputs }: Program): Partition {
 }
 
 /** Whether a product's result has far more columns than what is multiplied. */
-function widens(product: Node): boolean {
-  const { a, b } = productStep(product);
+function widens({ a, b }: ProductStep): boolean {
   return typeof b.columns === "number" && typeof a.columns === "number" && b.columns >= 4 * a.columns;
 }
 
@@ -158,85 +143,23 @@ function neededNodes(results: readonly Tensor[]): Node[] {
   return order.filter((node) => needed.has(node));
 }
 
-/** What a node reads from memory: its inputs before they are reshaped or, for a product, turned over. */
-function sourcesOf(node: Node): Tensor[] {
-  if (!isProduct(node)) return node.inputs.map(rootOf);
-  const { a, b, bias } = productStep(node);
-  return [a.source, b.source, ...(bias ? [bias] : [])];
-}
-
-const products = new WeakMap<Node, ProductStep>();
-
-function productStep(node: Node): ProductStep {
-  let step = products.get(node);
-  if (!step) {
-    const { transposeA = false, transposeB = false } = (node.attributes ?? {}) as {
-      transposeA?: boolean;
-      transposeB?: boolean;
-    };
-    const [a, b, bias] = node.inputs as [Tensor, Tensor, Tensor?];
-    step = {
-      kind: "product",
-      a: operandOf(a, transposeA),
-      b: operandOf(b, transposeB),
-      bias: bias && rootOf(bias),
-      out: node.outputs[0]!,
-    };
-    products.set(node, step);
-  }
-  return step;
-}
-
-/** @param turned whether the product wants the matrix turned over */
-function operandOf(matrix: Tensor, turned: boolean): Operand {
-  let transposed = turned;
-  let source = matrix;
-  // Back through all that leaves a matrix of the same sizes, or of them exchanged.
-  for (;;) {
-    const { op, inputs, attributes } = source.node;
-    const before = inputs[0];
-    if (op.name === "reshape" && sameShape(matrixShape(before!), matrixShape(source))) source = before!;
-    else if (op.name === "transpose" && turnsMatrix(source.shape, attributes as number[])) {
-      source = before!;
-      transposed = !transposed;
-    } else break;
-  }
-  const [rows, columns] = turned
-    ? [matrix.shape[1]!, matrix.shape[0]!]
-    : (matrix.shape as [Dimension, Dimension]);
-  return { source: rootOf(source), rows, columns, transposed };
-}
-
-/** A shape without leading axes of size 1. */
-function matrixShape(shape: Shape | Tensor): Shape {
-  const all = "node" in shape ? shape.shape : shape;
-  const start = all.findIndex((size, axis) => size !== 1 || all.length - axis <= 2);
-  return all.slice(Math.max(0, start));
-}
-
-/** Whether a transposition, giving this shape, exchanges the axes of a matrix and does nothing else. */
-function turnsMatrix(shape: Shape, permutation: readonly number[]): boolean {
-  const leading = shape.length - 2;
-  return (
-    matrixShape(shape).length === 2 &&
-    permutation.every((axis, i) => axis === (i < leading ? i : i === leading ? leading + 1 : leading))
-  );
-}
-
 /**
  * `last`: products on which no other depends, such as the gradient of a weight. `late`: other nodes on which at most such
  * products depend.
  */
 function endsOf(
   order: readonly Node[],
-  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+  consumers: Consumers,
+  products: ReadonlyMap<Node, Product>,
 ): { last: Set<Node>; late: Set<Node> } {
   const last = new Set<Node>();
   const late = new Set<Node>();
   const leadsToProduct = new Set<Node>();
   // From the end: what depends on a node is known before the node.
   for (const node of [...order].reverse()) {
-    const after = node.outputs.flatMap((tensor) => [...(consumers.get(tensor) ?? [])]);
+    const product = products.get(node);
+    const results = product ? [product.step.out] : node.outputs;
+    const after = results.flatMap((tensor) => [...(consumers.get(tensor) ?? [])]);
     if (after.some((one) => isProduct(one) || leadsToProduct.has(one))) leadsToProduct.add(node);
     if (isProduct(node)) {
       if (!leadsToProduct.has(node)) last.add(node);
@@ -245,7 +168,6 @@ function endsOf(
   return { last, late };
 }
 
-/** Who reads each tensor from memory. */
 function consumersOf(order: readonly Node[], results: Iterable<Tensor>): Map<Tensor, Set<Node>> {
   const consumers = new Map<Tensor, Set<Node>>();
   const add = (tensor: Tensor, consumer: Node) => {
@@ -263,7 +185,7 @@ const CALLER: Node = { op: inputOp, attributes: null, inputs: [], outputs: [] };
 
 function segmentStep(
   nodes: readonly Node[],
-  consumers: ReadonlyMap<Tensor, ReadonlySet<Node>>,
+  consumers: Consumers,
   sizes: readonly string[],
   programs: Map<string, EncodedProgram>,
 ): SegmentStep {

@@ -1,7 +1,7 @@
 import koffi from "koffi";
 import { LingolensError } from "../../errors.js";
 import { bindFunctions, openOneDnn, type Signatures, type Symbols, unavailable } from "./onednn-library.js";
-import { type Dialect, type MemoryDescription, version2, version3 } from "./versions.js";
+import { type Activation, type Dialect, type MemoryDescription, version2, version3 } from "./versions.js";
 
 /** The address of something that the library owns until it is destroyed. */
 export type Pointer = bigint;
@@ -14,6 +14,7 @@ const CPU = 1;
 const DEFAULT_STREAM = 1;
 const USER_SCRATCHPAD = 1;
 const QUERY_IMPLEMENTATION = 8;
+const QUERY_WEIGHTS = 131;
 const QUERY_SCRATCHPAD = 136;
 /** Bits of dnnl_cpu_isa_t that processors with bf16 products have: AVX512-BF16, and AMX above it. */
 const BF16_ISA = 0xe7;
@@ -29,6 +30,9 @@ const FUNCTIONS = {
   dnnl_stream_create: ["int", ["void*", "void*", "int"]],
   dnnl_primitive_attr_create: ["int", ["void*"]],
   dnnl_primitive_attr_set_scratchpad_mode: ["int", ["void*", "int"]],
+  dnnl_primitive_attr_set_post_ops: ["int", ["void*", "void*"]],
+  dnnl_post_ops_create: ["int", ["void*"]],
+  dnnl_post_ops_destroy: ["int", ["void*"]],
   dnnl_reorder_primitive_desc_create: ["int", ["void*", "void*", "void*", "void*", "void*", "void*"]],
   dnnl_primitive_create: ["int", ["void*", "void*"]],
   dnnl_primitive_destroy: ["int", ["void*"]],
@@ -53,7 +57,12 @@ export interface MatrixType {
   readonly columns: number;
   readonly dtype: keyof typeof DATA_TYPE;
   readonly transposed?: boolean;
+  /** In the order that a product is fastest with as its second matrix, which is the library's own. In bfloat16. */
+  readonly packed?: boolean;
 }
+
+/** Rows of the first matrix, of a product that is asked for that order; it is the same for any number of them. */
+const PACKED_FOR_ROWS = 64;
 
 /** An operation on matrices of certain sizes, compiled. */
 export interface Primitive {
@@ -82,7 +91,8 @@ export class OneDnnApi {
     private readonly functions: ReturnType<typeof bindFunctions<typeof FUNCTIONS>>,
     private readonly dialect: Dialect,
     private readonly engine: Pointer,
-    private readonly attributes: Pointer,
+    /** By what is done to a primitive's result. */
+    private readonly attributes: Readonly<Record<Activation | "none", Pointer>>,
   ) {}
 
   /**
@@ -110,19 +120,24 @@ export class OneDnnApi {
     };
     const engine = make((made) => functions.dnnl_engine_create(made, CPU, 0));
     const stream = make((made) => functions.dnnl_stream_create(made, engine, DEFAULT_STREAM));
-    const attributes = make((made) => functions.dnnl_primitive_attr_create(made));
-    // Memory of the library's own to work in belongs to the thread that made a primitive, and another executes it.
-    checkStatus(functions.dnnl_primitive_attr_set_scratchpad_mode(attributes, USER_SCRATCHPAD));
-    return new OneDnnApi(
-      version,
-      execute,
-      symbols(SET_THREADS),
-      stream,
-      functions,
-      major === 2 ? version2(symbols) : version3(symbols),
-      engine,
-      attributes,
-    );
+    const dialect = major === 2 ? version2(symbols) : version3(symbols);
+    const attributesWith = (activation?: Activation): Pointer => {
+      const attributes = make((made) => functions.dnnl_primitive_attr_create(made));
+      // Memory of the library's own to work in belongs to the thread that made a primitive, and another executes it.
+      checkStatus(functions.dnnl_primitive_attr_set_scratchpad_mode(attributes, USER_SCRATCHPAD));
+      if (activation) {
+        const operations = make((made) => functions.dnnl_post_ops_create(made));
+        checkStatus(dialect.appendActivation(operations, activation));
+        checkStatus(functions.dnnl_primitive_attr_set_post_ops(attributes, operations));
+        functions.dnnl_post_ops_destroy(operations);
+      }
+      return attributes;
+    };
+    return new OneDnnApi(version, execute, symbols(SET_THREADS), stream, functions, dialect, engine, {
+      none: attributesWith(),
+      gelu: attributesWith("gelu"),
+      quickGelu: attributesWith("quickGelu"),
+    });
   }
 
   /** How many threads primitives made from now on divide their work among. */
@@ -130,21 +145,31 @@ export class OneDnnApi {
     if (this.setThreads !== null) koffi.decode(this.setThreads, koffi.proto("void", ["int"]))(threads);
   }
 
-  /** out = a · b, plus a bias [1, columns of out] in float32 if there is one. */
-  product(a: MatrixType, b: MatrixType, out: MatrixType, bias?: MatrixType): Primitive {
+  /** out = a · b, plus a bias [1, columns of out] in float32 if there is one, then an activation of it if there is one. */
+  product(
+    a: MatrixType,
+    b: MatrixType,
+    out: MatrixType,
+    bias?: MatrixType,
+    activation?: Activation,
+  ): Primitive {
     this.#trimDescriptions();
-    const description = this.#make((made) =>
-      this.dialect.product(
-        this.#describe(a),
-        this.#describe(b),
-        bias ? this.#describe(bias) : null,
-        this.#describe(out),
-        this.engine,
-        this.attributes,
-        made,
-      ),
-    );
-    return this.#compile(description);
+    const types = [this.#describe(a), this.#describe(b), bias ? this.#describe(bias) : null] as const;
+    return this.#compile(this.#productDescription(types, this.#describe(out), activation));
+  }
+
+  #productDescription(
+    [a, b, bias]: readonly [MemoryDescription, MemoryDescription, MemoryDescription | null],
+    out: MemoryDescription,
+    activation?: Activation,
+  ): Pointer {
+    const attributes = this.attributes[activation ?? "none"];
+    return this.#make((made) => this.dialect.product(a, b, bias, out, this.engine, attributes, made));
+  }
+
+  /** Bytes of a matrix, which are more than those of its numbers where it is packed. */
+  bytes(type: MatrixType): number {
+    return Number(this.functions.dnnl_memory_desc_get_size(this.#describe(type)));
   }
 
   /** The same matrix in another type, and lying in another way if it says so. */
@@ -158,7 +183,7 @@ export class OneDnnApi {
         this.engine,
         destination,
         this.engine,
-        this.attributes,
+        this.attributes.none,
       ),
     );
     return this.#compile(description);
@@ -216,15 +241,32 @@ export class OneDnnApi {
     return made[0]!;
   }
 
-  #describe({ rows, columns, dtype, transposed = false }: MatrixType): MemoryDescription {
-    const key = `${rows}:${columns}:${dtype}:${transposed}`;
+  #describe(type: MatrixType): MemoryDescription {
+    const { rows, columns, dtype, transposed = false, packed = false } = type;
+    const key = `${rows}:${columns}:${dtype}:${transposed}:${packed}`;
     let description = this.#descriptions.get(key);
     if (!description) {
       const strides = transposed ? [1, rows] : [columns, 1];
-      description = this.dialect.describe([rows, columns], strides, DATA_TYPE[dtype]);
+      description = packed
+        ? this.#describePacked(type)
+        : this.dialect.describe([rows, columns], strides, DATA_TYPE[dtype]);
       this.#descriptions.set(key, description);
     }
     return description;
+  }
+
+  /** What a product that may choose the order of its second matrix chooses. */
+  #describePacked({ rows, columns, dtype }: MatrixType): MemoryDescription {
+    const any = this.dialect.describeAny([rows, columns], DATA_TYPE[dtype]);
+    const a = this.#describe({ rows: PACKED_FOR_ROWS, columns: rows, dtype });
+    const out = this.#describe({ rows: PACKED_FOR_ROWS, columns, dtype: "float32" });
+    const product = this.#productDescription([a, any, null], out);
+    try {
+      return this.dialect.copy(this.functions.dnnl_primitive_desc_query_md(product, QUERY_WEIGHTS, 0));
+    } finally {
+      this.functions.dnnl_primitive_desc_destroy(product);
+      this.dialect.release(any);
+    }
   }
 
   /** Called before a call describes what it needs. */

@@ -1,4 +1,5 @@
 import type { MatrixType, OneDnnApi, Primitive } from "./onednn-api.js";
+import type { Activation } from "./versions.js";
 
 /** Primitives that nobody uses are kept up to so many: a batch of the same sizes may come again. */
 const KEPT = 512;
@@ -21,9 +22,15 @@ export class Primitives {
   ) {}
 
   /** See `OneDnnApi.product`. */
-  product(a: MatrixType, b: MatrixType, out: MatrixType, bias?: MatrixType): Primitive {
-    const key = `product:${keyOf(a)}:${keyOf(b)}:${keyOf(out)}:${bias !== undefined}`;
-    return this.#take(key, () => this.api.product(a, b, out, bias));
+  product(
+    a: MatrixType,
+    b: MatrixType,
+    out: MatrixType,
+    bias?: MatrixType,
+    activation?: Activation,
+  ): Primitive {
+    const key = `product:${keyOf(a)}:${keyOf(b)}:${keyOf(out)}:${bias !== undefined}:${activation}`;
+    return this.#take(key, () => this.api.product(a, b, out, bias, activation));
   }
 
   /** See `OneDnnApi.conversion`. */
@@ -65,6 +72,6 @@ export class Primitives {
   }
 }
 
-function keyOf({ rows, columns, dtype, transposed = false }: MatrixType): string {
-  return `${rows}×${columns}${dtype}${transposed}`;
+function keyOf({ rows, columns, dtype, transposed = false, packed = false }: MatrixType): string {
+  return `${rows}×${columns}${dtype}${transposed}${packed}`;
 }

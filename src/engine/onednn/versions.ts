@@ -1,13 +1,28 @@
+import koffi from "koffi";
 import { checkStatus, type Pointer } from "./onednn-api.js";
 import { bindFunctions, type Signatures, type Symbols } from "./onednn-library.js";
 
 /** A description of memory: in version 2 its bytes, in version 3 its address. Calls copy what they need of it. */
 export type MemoryDescription = Uint8Array | Pointer;
 
+/** x·Φ(x), and x·σ(1.702·x). */
+export type Activation = "gelu" | "quickGelu";
+
+/** dnnl_format_tag_any. */
+const ANY = 1;
+/** The number in quickGelu; gelu has none. */
+const ALPHA = 1.702;
+
 /** What oneDNN's versions 2 and 3 say differently. */
 export interface Dialect {
   describe(dimensions: readonly number[], strides: readonly number[], dataType: number): MemoryDescription;
+  /** Memory in whatever order a primitive is fastest with. */
+  describeAny(dimensions: readonly number[], dataType: number): MemoryDescription;
+  /** A description that outlives what this address, of one, is a part of. */
+  copy(description: Pointer): MemoryDescription;
   release(description: MemoryDescription): void;
+  /** Appends an activation to what is done to a result, and returns the status. */
+  appendActivation(operations: Pointer, activation: Activation): number;
   /** Makes the description of the primitive out = a · b + bias, and returns the status. */
   product(
     a: MemoryDescription,
@@ -22,13 +37,19 @@ export interface Dialect {
 
 const VERSION_2 = {
   dnnl_memory_desc_init_by_strides: ["int", ["void*", "int", "void*", "int", "void*"]],
+  dnnl_memory_desc_init_by_tag: ["int", ["void*", "int", "void*", "int", "int"]],
   dnnl_matmul_desc_init: ["int", ["void*", "void*", "void*", "void*", "void*"]],
+  dnnl_post_ops_append_eltwise: ["int", ["void*", "float", "int", "float", "float"]],
   dnnl_primitive_desc_create: ["int", ["void*", "void*", "void*", "void*", "void*"]],
 } as const satisfies Signatures;
 
 /** More than each of dnnl_memory_desc_t and dnnl_matmul_desc_t take: 696 and 2,800 bytes in 2.6. */
 const MEMORY_BYTES = 1024;
 const PRODUCT_BYTES = 4096;
+/** Of dnnl_memory_desc_t since 2.0. */
+const COPIED_BYTES = 696;
+/** dnnl_eltwise_gelu_erf and dnnl_eltwise_swish. */
+const ACTIVATIONS_2 = { gelu: 0x30, quickGelu: 0xdf } as const;
 
 /** Version 2 has descriptions in the caller's memory. */
 export function version2(symbols: Symbols): Dialect {
@@ -48,7 +69,22 @@ export function version2(symbols: Symbols): Dialect {
   };
   return {
     describe,
+    describeAny(dimensions, dataType) {
+      const description = new Uint8Array(MEMORY_BYTES);
+      const sizes = BigInt64Array.from(dimensions, BigInt);
+      checkStatus(
+        functions.dnnl_memory_desc_init_by_tag(description, dimensions.length, sizes, dataType, ANY),
+      );
+      return description;
+    },
+    copy(description) {
+      const copy = new Uint8Array(MEMORY_BYTES);
+      copy.set(koffi.decode(description, "uint8_t", COPIED_BYTES));
+      return copy;
+    },
     release: () => {},
+    appendActivation: (operations, activation) =>
+      functions.dnnl_post_ops_append_eltwise(operations, 1, ACTIVATIONS_2[activation], ALPHA, 0),
     product(a, b, bias, out, engine, attributes, made) {
       const operation = new Uint8Array(PRODUCT_BYTES);
       const status = functions.dnnl_matmul_desc_init(operation, a, b, bias, out);
@@ -57,32 +93,47 @@ export function version2(symbols: Symbols): Dialect {
   };
 }
 
+/** The same as in version 2, under other numbers. */
+const ACTIVATIONS_3 = { gelu: 0x31, quickGelu: 0x2c } as const;
+
 const VERSION_3 = {
   dnnl_memory_desc_destroy: ["int", ["void*"]],
   dnnl_memory_desc_create_with_strides: ["int", ["void*", "int", "void*", "int", "void*"]],
+  dnnl_memory_desc_create_with_tag: ["int", ["void*", "int", "void*", "int", "int"]],
+  dnnl_memory_desc_clone: ["int", ["void*", "void*"]],
+  dnnl_post_ops_append_eltwise: ["int", ["void*", "int", "float", "float"]],
   dnnl_matmul_primitive_desc_create: ["int", ["void*", "void*", "void*", "void*", "void*", "void*", "void*"]],
 } as const satisfies Signatures;
 
 /** Version 3 makes descriptions itself, and a product without the step between. */
 export function version3(symbols: Symbols): Dialect {
   const functions = bindFunctions(symbols, VERSION_3);
-  const describe: Dialect["describe"] = (dimensions, strides, dataType) => {
-    const made = new BigUint64Array(1);
-    checkStatus(
-      functions.dnnl_memory_desc_create_with_strides(
-        made,
-        dimensions.length,
-        BigInt64Array.from(dimensions, BigInt),
-        dataType,
-        BigInt64Array.from(strides, BigInt),
-      ),
-    );
-    return made[0]!;
+  const made = (make: (into: BigUint64Array) => number): Pointer => {
+    const into = new BigUint64Array(1);
+    checkStatus(make(into));
+    return into[0]!;
   };
+  const sizes = (dimensions: readonly number[]) => BigInt64Array.from(dimensions, BigInt);
   return {
-    describe,
+    describe: (dimensions, strides, dataType) =>
+      made((into) =>
+        functions.dnnl_memory_desc_create_with_strides(
+          into,
+          dimensions.length,
+          sizes(dimensions),
+          dataType,
+          sizes(strides),
+        ),
+      ),
+    describeAny: (dimensions, dataType) =>
+      made((into) =>
+        functions.dnnl_memory_desc_create_with_tag(into, dimensions.length, sizes(dimensions), dataType, ANY),
+      ),
+    copy: (description) => made((into) => functions.dnnl_memory_desc_clone(into, description)),
     release: (description) => functions.dnnl_memory_desc_destroy(description),
-    product: (a, b, bias, out, engine, attributes, made) =>
-      functions.dnnl_matmul_primitive_desc_create(made, engine, a, b, bias, out, attributes),
+    appendActivation: (operations, activation) =>
+      functions.dnnl_post_ops_append_eltwise(operations, ACTIVATIONS_3[activation], ALPHA, 0),
+    product: (a, b, bias, out, engine, attributes, into) =>
+      functions.dnnl_matmul_primitive_desc_create(into, engine, a, b, bias, out, attributes),
   };
 }

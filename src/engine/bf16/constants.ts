@@ -1,0 +1,118 @@
+import { parameterOp, type Tensor } from "../../graph/tensor.js";
+import { sharedBytes } from "../../shared-memory.js";
+import type { ReadConstant } from "../engine.js";
+import {
+  ARGUMENT,
+  checkStatus,
+  type MatrixType,
+  type OneDnnApi,
+  type Pointer,
+} from "../onednn/onednn-api.js";
+import { CALL_WORDS, type CallThread, EXECUTE } from "./call-thread.js";
+import { addressOf, sharedWords } from "./native-words.js";
+import type { Partition } from "./partition.js";
+import type { Operand } from "./products.js";
+
+/** Weights that never change, kept as the programs over them read them: packed in bf16 for products, as they are for the rest. */
+export class Constants {
+  readonly #packed = new Map<string, Pointer>();
+  readonly #plain = new Map<string, Float32Array>();
+  /** Memory that addresses point into. */
+  readonly #kept: Uint8Array[] = [];
+  #adding: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly api: OneDnnApi,
+    private readonly read: ReadConstant,
+  ) {}
+
+  /** Reads and packs what a program needs and is not there yet. */
+  add(partition: Partition, thread: CallThread): Promise<void> {
+    const adding = this.#adding.then(() => this.#add(partition, thread));
+    this.#adding = adding.catch(() => {});
+    return adding;
+  }
+
+  async #add({ steps }: Partition, thread: CallThread): Promise<void> {
+    const plain = new Set<string>();
+    const packed = new Map<string, Operand>();
+    const needPlain = (tensor: Tensor) => {
+      if (isConstant(tensor) && !this.#plain.has(nameOf(tensor))) plain.add(nameOf(tensor));
+    };
+    for (const step of steps) {
+      if (step.kind === "segment") for (const { source } of step.inputs) needPlain(source);
+      else {
+        needPlain(step.a.source);
+        if (step.bias) needPlain(step.bias);
+        if (isConstant(step.b.source) && !this.#packed.has(keyOf(step.b))) packed.set(keyOf(step.b), step.b);
+      }
+    }
+    for (const name of plain) this.#plain.set(name, await this.read(name));
+
+    const sizes = [...packed.values()].map((operand) => this.api.bytes(packedType(operand)));
+    const memory = sharedBytes(sizes.reduce((sum, bytes) => sum + aligned(bytes), 0));
+    this.#kept.push(memory);
+    let start = addressOf(memory);
+    let i = 0;
+    for (const [key, operand] of packed) {
+      const name = nameOf(operand.source);
+      await this.#pack(operand, this.#plain.get(name) ?? (await this.read(name)), start, thread);
+      this.#packed.set(key, start);
+      start += BigInt(aligned(sizes[i++]!));
+    }
+  }
+
+  async #pack(operand: Operand, data: Float32Array, to: Pointer, thread: CallThread): Promise<void> {
+    const { api } = this;
+    const { rows, columns, transposed } = operand as Operand & MatrixType;
+    const from: MatrixType = { rows, columns, dtype: "float32", transposed };
+    const primitive = api.conversion(from, packedType(operand));
+    const args: [number, Pointer][] = [
+      [ARGUMENT.source, api.memory(from, addressOf(data))],
+      [ARGUMENT.destination, api.memory(packedType(operand), to)],
+    ];
+    const scratch = new Uint8Array(primitive.scratchpadBytes);
+    if (scratch.length > 0)
+      args.push([ARGUMENT.scratchpad, api.scratchpad(scratch.length, addressOf(scratch))]);
+    const words = sharedWords(2 * args.length);
+    words.set(args.flatMap(([place, memory]) => [BigInt(place), memory]));
+    const call = sharedWords(CALL_WORDS);
+    call.set([EXECUTE, primitive.pointer, api.stream, BigInt(args.length), addressOf(words)]);
+    try {
+      const failure = await thread.run(call);
+      if (failure) checkStatus(Number(failure.status));
+    } finally {
+      for (const [, memory] of args) api.destroyMemory(memory);
+      api.destroyPrimitive(primitive);
+    }
+  }
+
+  /** Where a product's second matrix lies packed; undefined for one that does not. */
+  packed(operand: Operand): Pointer | undefined {
+    return isConstant(operand.source) ? this.#packed.get(keyOf(operand)) : undefined;
+  }
+
+  /** The numbers of a constant; undefined for another tensor. */
+  plain(tensor: Tensor): Float32Array | undefined {
+    return isConstant(tensor) ? this.#plain.get(nameOf(tensor)) : undefined;
+  }
+}
+
+/** Of a program whose parameters are constants. */
+const isConstant = ({ node }: Tensor): boolean => node.op === parameterOp;
+
+const nameOf = ({ node }: Tensor): string => (node.attributes as { name: string }).name;
+
+/** The second matrix of a product with a constant. */
+export const packedType = ({ rows, columns }: Operand): MatrixType => ({
+  rows: rows as number,
+  columns: columns as number,
+  dtype: "bfloat16",
+  packed: true,
+});
+
+const keyOf = ({ source, rows, columns, transposed }: Operand): string =>
+  `${nameOf(source)}:${rows}:${columns}:${transposed}`;
+
+/** Whole lines of the processor's cache. */
+const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;
