@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
@@ -409,5 +411,20 @@ describe("too much, too long, going away", () => {
     for (const answer of await Promise.all(accepted)) expect(answer.status).toBe(200);
     expect(await closed).toBe(true);
     await expect(fetch(`${stopping.url}/healthz`)).rejects.toThrow();
+  });
+
+  it("refuses a request that was on its way when it closed", async () => {
+    const stopping = await testServer(slow);
+    const { hostname, port } = new URL(stopping.url);
+    const socket = connect(Number(port), hostname);
+    await once(socket, "connect");
+    expect((await fetch(`${stopping.url}/healthz`)).status).toBe(200); // So that the server has seen the other, too.
+    const closed = stopping.close();
+    await vi.waitFor(() => expect(fetch(`${stopping.url}/healthz`)).rejects.toThrow());
+    socket.write("GET /v1/models HTTP/1.1\r\nhost: a\r\n\r\n");
+    let answer = "";
+    for await (const chunk of socket) answer += chunk;
+    expect(answer).toMatch(/^HTTP\/1\.1 503 [\s\S]*shutting-down/);
+    expect(await closed).toBe(true);
   });
 });

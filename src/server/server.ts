@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { LingolensError } from "../errors.js";
 import { App, type AppParts } from "./app.js";
@@ -16,6 +17,9 @@ export interface RunningServer {
    */
   close(): Promise<boolean>;
 }
+
+/** Milliseconds for requests that clients sent before they could know that nobody listens any more. */
+const LAST_REQUESTS = 1000;
 
 /** Connections beyond these are closed at once. */
 const MAX_CONNECTIONS = 4096;
@@ -62,7 +66,9 @@ export async function startServer(
       const answered = await app.drain(shutdownDeadline);
       const closed = once(server, "close");
       server.close();
-      await gentlyClosed(); // Clients that were refused and still send have not read why.
+      // Requests that were on their way are refused, too, and who still sends can read why.
+      await Promise.race([closed, setTimeout(LAST_REQUESTS, undefined, { ref: false })]);
+      await Promise.race([closed, gentlyClosed()]);
       server.closeAllConnections();
       await closed;
       return answered;
