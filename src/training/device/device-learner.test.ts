@@ -28,10 +28,13 @@ beforeAll(async () => {
 afterAll(() => Promise.all([engine.close(), device.close()]));
 
 const FROZEN = "model.encoder.vision_model.embeddings.*";
-const recipe = resolveRecipe(recipes.scenes, [
-  ...["batchSize=8", "workers=2", "gradientAccumulation=2", "dropout=0.1", "inputDropout=0.1"],
-  ...["labelSmoothing=0.1", `freeze=["${FROZEN}"]`],
-]);
+const recipe = {
+  ...resolveRecipe(recipes.scenes, [
+    ...["batchSize=8", "workers=2", "gradientAccumulation=2", "dropout=0.1", "inputDropout=0.1"],
+    ...["labelSmoothing=0.1", `freeze=["${FROZEN}"]`],
+  ]),
+  dtype: "fp32",
+} as const;
 const shapes = parameterShapes(config);
 
 function newMemory(): TrainingMemory {
