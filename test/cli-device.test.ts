@@ -11,7 +11,7 @@ it.skipIf(!softwareGpu)(
   async () => {
     const command = ["caption", picture, "--lang", "en,es", "--json", "--attention", "--log-probs"];
     const [got, expected] = await Promise.all([
-      output([...command, "--device", "webgpu"], { cwd, env: softwareGpu! }),
+      output([...command, "--device", "webgpu"], { cwd, env: softwareGpu!, patience: 100_000 }),
       output(command, { cwd }),
     ]).then((outputs) => outputs.map(jsonLines));
     expect(got).toHaveLength(2);

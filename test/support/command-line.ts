@@ -22,6 +22,8 @@ export interface RunSettings {
   /** Options of Node itself. */
   readonly node?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds after which a command hangs. Default: 50,000. */
+  readonly patience?: number;
 }
 
 /** A command that goes on, its standard input open. */
@@ -30,13 +32,16 @@ export interface Started {
   readonly finished: Promise<Finished>;
 }
 
-export function start(args: readonly string[], { cwd, node = [], env }: RunSettings = {}): Started {
+export function start(
+  args: readonly string[],
+  { cwd, node = [], env, patience = 50_000 }: RunSettings = {},
+): Started {
   if (!existsSync(main)) throw new Error(`${main} is not there; build it with: npm run build`);
   // One that hangs fails its test, and does not outlive it.
   const child = spawn(process.execPath, [...node, main, ...args], {
     cwd,
     env: { ...process.env, ...env },
-    timeout: 50_000,
+    timeout: patience,
     killSignal: "SIGKILL",
   });
   child.stdin.on("error", () => {}); // The command may end before it has read everything.

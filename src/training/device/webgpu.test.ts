@@ -10,6 +10,9 @@ import { oneProcess } from "../collective/one-process.js";
 import { type RecipeInput, resolveRecipe } from "../recipe.js";
 import { startRun } from "../start-run.js";
 
+/** SwiftShader's compiler takes many seconds for the programs' shaders, in every process. */
+const patience = 180_000;
+
 const STEPS = 6;
 /** After which the other device, or another process, goes on. */
 const HALF = 3;
@@ -75,10 +78,8 @@ async function expectLike(name: string, other: string): Promise<void> {
 
 describe.skipIf(!softwareGpu)("training on WebGPU, computed by SwiftShader", () => {
   const env = softwareGpu ?? {};
-  const onGpu = (name: string) => output(train(name, "--device", "webgpu"), { env });
+  const onGpu = (name: string) => output(train(name, "--device", "webgpu"), { env, patience });
 
-  // Its compiler takes seconds for the programs' shaders, in every process.
-  const patience = 180_000;
   beforeAll(async () => {
     await output(train("cpu"));
     await onGpu("gpu");
