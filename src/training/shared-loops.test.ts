@@ -14,7 +14,7 @@ import {
 } from "./shared-loops.js";
 
 /** Not a multiple of a vector nor of a piece. */
-const LARGE = 3 * (1 << 20) + 7;
+const LARGE = 5 * (1 << 18) + 7;
 const options = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.01 };
 
 function memoryOfSize(count: number): TrainingMemory {
