@@ -139,10 +139,12 @@ function report(samples) {
       "resident memory, MB": most(part),
     })),
   );
-  const [first, second] = [(share) => share < 0.5, (share) => share >= 0.5].map((half) =>
-    most(samples.filter(({ share }) => half(share))),
-  );
-  console.log(`first half at most ${first} MB, second half ${second} MB`);
+  // A short list has one part, and no second half.
+  const [first, second] = [(share) => share < 0.5, (share) => share >= 0.5].map((half) => {
+    const part = samples.filter(({ share }) => half(share));
+    return part.length > 0 ? most(part) : undefined;
+  });
+  console.log(`first half at most ${first} MB, second half ${second ?? "–"} MB`);
   return { first, second };
 }
 
