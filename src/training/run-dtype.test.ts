@@ -16,46 +16,48 @@ const cannot = async (): Promise<Engine> => {
 const choice: DTypeChoice = {
   asked: "auto",
   begun: undefined,
-  parameters: 546e6,
   engine,
   openBf16: async () => withBf16,
   collective: oneProcess,
 };
-const small = { parameters: 7e6 };
+const [large, small] = [546e6, 7e6];
+
+/** What a run of a model of so many parameters is computed in, and where. */
+async function chosen(change: Partial<DTypeChoice>, parameters = large) {
+  const { engine, dtypeOf } = await chooseDType({ ...choice, ...change });
+  return { dtype: dtypeOf(parameters), engine };
+}
 
 describe("what a run is computed in", () => {
   it("is bf16 by itself for a large model where the machine can", async () => {
-    expect(await chooseDType(choice)).toEqual({ dtype: "bf16", engine: withBf16 });
-    expect(await chooseDType({ ...choice, openBf16: cannot })).toEqual({ dtype: "fp32", engine });
-    expect(await chooseDType({ ...choice, openBf16: undefined })).toEqual({ dtype: "fp32", engine });
-    expect(await chooseDType({ ...choice, ...small })).toEqual({ dtype: "fp32", engine });
+    expect(await chosen({})).toEqual({ dtype: "bf16", engine: withBf16 });
+    expect(await chosen({ openBf16: cannot })).toEqual({ dtype: "fp32", engine });
+    expect(await chosen({ openBf16: undefined })).toEqual({ dtype: "fp32", engine });
+    expect((await chosen({}, small)).dtype).toBe("fp32");
   });
 
   it("is fp32 for all ranks where one of them cannot do otherwise", async () => {
     const collective = { ...oneProcess, exchange: async () => [[0], [1]] };
-    expect(await chooseDType({ ...choice, collective })).toEqual({ dtype: "fp32", engine });
+    expect(await chosen({ collective })).toEqual({ dtype: "fp32", engine });
     expect(withBf16.close).toHaveBeenCalledOnce();
   });
 
   it("stays what it was when the run began, whatever the model's size", async () => {
-    const begun = (dtype: "fp32" | "bf16") => ({ ...choice, begun: dtype });
-    expect(await chooseDType(begun("fp32"))).toEqual({ dtype: "fp32", engine });
-    expect(await chooseDType({ ...begun("bf16"), ...small })).toEqual({ dtype: "bf16", engine: withBf16 });
-    await expect(chooseDType({ ...begun("bf16"), openBf16: cannot })).rejects.toMatchObject({
+    expect(await chosen({ begun: "fp32" })).toEqual({ dtype: "fp32", engine });
+    expect(await chosen({ begun: "bf16" }, small)).toEqual({ dtype: "bf16", engine: withBf16 });
+    await expect(chosen({ begun: "bf16", openBf16: cannot })).rejects.toMatchObject({
       code: "engine-unavailable",
       message: "This run has begun in bf16. It has no oneDNN. --dtype fp32 goes on without.",
     });
   });
 
   it("is what was asked for, or nothing", async () => {
-    expect(await chooseDType({ ...choice, begun: "bf16", asked: "fp32" })).toEqual({ dtype: "fp32", engine });
-    expect(await chooseDType({ ...choice, ...small, begun: "fp32", asked: "bf16" })).toEqual({
+    expect(await chosen({ begun: "bf16", asked: "fp32" })).toEqual({ dtype: "fp32", engine });
+    expect(await chosen({ begun: "fp32", asked: "bf16" }, small)).toEqual({
       dtype: "bf16",
       engine: withBf16,
     });
-    await expect(chooseDType({ ...choice, asked: "bf16", openBf16: cannot })).rejects.toThrow(
-      /^It has no oneDNN\.$/,
-    );
+    await expect(chosen({ asked: "bf16", openBf16: cannot })).rejects.toThrow(/^It has no oneDNN\.$/);
   });
 
   it("is read from the run's folder, in which runs before the choice say nothing and were in float32", async () => {

@@ -26,28 +26,31 @@ export interface DTypeChoice {
   readonly asked: Recipe["dtype"];
   /** Of the run that is gone on from. */
   readonly begun: RunDType | undefined;
-  /** Numbers of the model. */
-  readonly parameters: number;
   readonly engine: Engine;
   /** Makes an engine that computes in bf16, where `engine` does not. */
   readonly openBf16?: (() => Promise<Engine>) | undefined;
   readonly collective: Collective;
 }
 
+/** An engine, and what a run of a model of so many parameters is computed in there. */
+export interface ChosenDType {
+  readonly engine: Engine;
+  readonly dtypeOf: (parameters: number) => RunDType;
+}
+
 /**
- * What a run is computed in, and on which engine. `auto` goes on as a run has begun; otherwise it is bf16 for large models
- * where all ranks can.
+ * `auto` goes on as a run has begun; otherwise it is bf16 for large models where all ranks can. All ranks ask at once, before
+ * any of them knows the model.
  * @throws {LingolensError} `engine-unavailable` where the run is in bf16 and this machine cannot
  */
-export async function chooseDType(choice: DTypeChoice): Promise<{ dtype: RunDType; engine: Engine }> {
-  const { asked, begun, parameters, engine, openBf16, collective } = choice;
+export async function chooseDType(choice: DTypeChoice): Promise<ChosenDType> {
+  const { asked, begun, engine, openBf16, collective } = choice;
   const open = async () => (engine.compileGraph || !openBf16 ? engine : openBf16());
   const wanted = asked === "auto" ? begun : asked;
-  if (wanted === "fp32" || (wanted === undefined && parameters < LARGE_MODEL))
-    return { dtype: "fp32", engine };
+  if (wanted === "fp32") return { engine, dtypeOf: () => wanted };
   if (wanted === "bf16")
     try {
-      return { dtype: "bf16", engine: await open() };
+      return { engine: await open(), dtypeOf: () => wanted };
     } catch (error) {
       if (asked === "bf16" || !isUnavailable(error)) throw error;
       throw new LingolensError(
@@ -60,9 +63,10 @@ export async function chooseDType(choice: DTypeChoice): Promise<{ dtype: RunDTyp
     if (isUnavailable(error)) return undefined;
     throw error;
   });
-  if (!(await anyRank(collective, !bf16?.compileGraph))) return { dtype: "bf16", engine: bf16! };
+  if (!(await anyRank(collective, !bf16?.compileGraph)))
+    return { engine: bf16!, dtypeOf: (parameters) => (parameters < LARGE_MODEL ? "fp32" : "bf16") };
   if (bf16 !== engine) await bf16?.close();
-  return { dtype: "fp32", engine };
+  return { engine, dtypeOf: () => "fp32" };
 }
 
 const isUnavailable = (error: unknown): error is LingolensError =>

@@ -100,17 +100,19 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
     if (found !== undefined && resume === "auto") await checkSameModel(out, recipe);
     return found;
   });
+  const begun = await fromRank0(collective, async () =>
+    checkpoint === undefined ? undefined : dtypeOfRun(checkpoint),
+  );
+  // A GPU's products are in float32.
+  const asked = device ? "fp32" : recipe.dtype;
+  const used = await chooseDType({ ...options, asked, begun, engine, collective });
+  let dtype: RunDType = "fp32";
+  const decide: Decide = (parameters) => {
+    dtype = used.dtypeOf(parameters);
+    return dtype;
+  };
   // What rank 0 fetches from the hub, the others on its machine find in the cache.
   if (collective.rank > 0) await collective.barrier();
-  let used: { dtype: RunDType; engine: Engine } = { dtype: "fp32", engine };
-  const decide: Decide = async (parameters) => {
-    if (device) return used.dtype; // A GPU's products are in float32.
-    const begun = await fromRank0(collective, async () =>
-      checkpoint === undefined ? undefined : dtypeOfRun(checkpoint),
-    );
-    used = await chooseDType({ ...options, asked: recipe.dtype, begun, parameters, engine, collective });
-    return used.dtype;
-  };
   const start = await startingPoint(recipe, checkpoint, collective, decide, {
     ...options.hub,
     signal: options.signal,
@@ -127,14 +129,14 @@ async function runOn(engine: Engine, device: DeviceEngine | undefined, options: 
     ...(device && { device: device.description }),
     parameters: countElements(state.memory.parameters),
     trainable: countElements(state.memory.gradients),
-    dtype: used.dtype,
+    dtype,
   });
 
   try {
     await train({
       engine: used.engine,
       config,
-      recipe: { ...recipe, dtype: used.dtype },
+      recipe: { ...recipe, dtype },
       data,
       tokenizer: tokenizerOf(tokenizerFiles),
       preprocessor: start.preprocessor,
@@ -231,8 +233,8 @@ async function checkSameModel(out: string, { model }: Recipe): Promise<void> {
     );
 }
 
-/** What a model of so many parameters is computed in; all ranks ask. */
-type Decide = (parameters: number) => Promise<RunDType>;
+/** What a model of so many parameters is computed in. */
+type Decide = (parameters: number) => RunDType;
 
 interface StartingPoint {
   readonly config: CaptionerConfig;
@@ -270,7 +272,7 @@ async function fromFolder(
   decide: Decide,
 ): Promise<StartingPoint> {
   const { config, preprocessorConfig = {}, generationConfig = {} } = folder;
-  const memory = await trainingMemory(config, recipe, collective, decide);
+  const memory = trainingMemory(config, recipe, collective, decide);
   if (collective.rank === 0) {
     // One by one: large models are in memory once.
     for (const [name, weight] of folder.weights) fillTensor(memory.parameters, name, await weight.read());
@@ -331,7 +333,7 @@ async function fromNothing(
     },
     ids: { bos: tokenizer.bosId, pad: tokenizer.padId, eos: tokenizer.eosId, decoderStart: tokenizer.eosId },
   };
-  const memory = await trainingMemory(config, recipe, collective, decide);
+  const memory = trainingMemory(config, recipe, collective, decide);
   if (collective.rank === 0) {
     for (const [name, values] of initializeParameters(config, parameterShapes(config), recipe.seed))
       fillTensor(memory.parameters, name, values);
@@ -378,15 +380,15 @@ async function newTokenizer(
   };
 }
 
-async function trainingMemory(
+function trainingMemory(
   config: CaptionerConfig,
   { freeze }: Recipe,
   collective: Collective,
   decide: Decide,
-): Promise<TrainingMemory> {
+): TrainingMemory {
   const shapes = parameterShapes(config);
   const parameters = [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const rounded = (await decide(parameters)) === "bf16";
+  const rounded = decide(parameters) === "bf16";
   return allocateTraining(shapes, trainableShapes(shapes, freeze), collective, rounded);
 }
 
