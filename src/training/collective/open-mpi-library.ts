@@ -1,8 +1,7 @@
+import koffi from "koffi";
 import { LingolensError } from "../../errors.js";
 import { type NativeLibrary, openNativeLibrary } from "../../native-library.js";
-
-/** The address of something of the library's. */
-type Pointer = bigint;
+import { NativeThread, type Pointer } from "../../native-thread.js";
 
 /**
  * The functions that are used, by the names and parameters of the MPI standard 3.1. A handle of Open MPI's, such as a
@@ -47,6 +46,47 @@ export interface OpenMpiLibrary {
   /** Never called, but kept. */
   readonly library: NativeLibrary;
 }
+
+/** A function and its arguments; arrays stand for where they lie. */
+export type MpiCall = readonly [
+  name: keyof typeof FUNCTIONS,
+  ...args: (number | Pointer | ArrayBufferView | null)[],
+];
+
+/** A thread that makes calls of the library. What they return is not looked at: an error ends all ranks. */
+export class MpiThread {
+  readonly #thread: NativeThread;
+
+  constructor({ library }: OpenMpiLibrary) {
+    const functions = Object.entries(FUNCTIONS).map(([name, parameters]) => [
+      name,
+      { address: library.symbol(`MPI_${name}`), parameters },
+    ]);
+    this.#thread = new NativeThread(PROGRAM, { functions: Object.fromEntries(functions) });
+  }
+
+  /** Makes the calls one after the other. One list at a time. */
+  async run(calls: readonly MpiCall[]): Promise<void> {
+    const addressed = calls.map(([name, ...args]) => [
+      name,
+      ...args.map((argument) => (ArrayBuffer.isView(argument) ? koffi.address(argument) : argument)),
+    ]);
+    await this.#thread.ask(addressed);
+    // Until here the calls keep their arrays from being collected.
+    void calls;
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close();
+  }
+}
+
+const PROGRAM = `
+const functions = Object.fromEntries(Object.entries(workerData.functions).map(
+  ([name, { address, parameters }]) => [name, bind(address, "int", parameters)]));
+answer = (calls) => {
+  for (const [name, ...args] of calls) functions[name](...args);
+};`;
 
 /**
  * Loads the library that LINGOLENS_MPI names, or else the first that is found under its usual names.

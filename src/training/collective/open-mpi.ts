@@ -1,7 +1,7 @@
 import { Turns } from "../../engine/turns.js";
 import { LingolensError } from "../../errors.js";
 import { type Collective, type Share, shareOf } from "./collective.js";
-import { loadOpenMpi, type OpenMpiLibrary } from "./open-mpi-library.js";
+import { loadOpenMpi, type MpiCall, MpiThread, type OpenMpiLibrary } from "./open-mpi-library.js";
 
 /** Constants of Open MPI's mpi.h. */
 const THREAD_SERIALIZED = 2;
@@ -10,17 +10,18 @@ const IN_PLACE = 1n;
 
 /**
  * The most elements of a call. MPI takes fresh memory for larger pieces, and they do not stay in the processor's caches until
- * they are added up (bench/allreduce.mjs). Smaller ones take more calls, of some 50 µs each.
+ * they are added up (bench/allreduce.mjs).
  */
 const PIECE = 1 << 21;
 /** The most elements that come from all other ranks together: how much memory receiving takes. */
 const RECEIVED = 1 << 24;
 /**
  * The processes that `mpirun`, or `srun --mpi=pmix`, has started together, through Open MPI. Calls run on a thread of
- * libuv's pool, one at a time. An error of MPI's own ends all ranks with a message of its own, as is MPI's default.
+ * their own, one at a time. An error of MPI's own ends all ranks with a message of its own, as is MPI's default.
  */
 export class OpenMpi implements Collective {
   readonly #turns = new Turns(1);
+  readonly #thread: MpiThread;
   /** Pieces from the other ranks, kept: fresh memory would cost as much as what it receives. */
   #received = new Float32Array(0);
   #left = false;
@@ -31,6 +32,7 @@ export class OpenMpi implements Collective {
     readonly size: number,
     readonly ranksHere: number,
   ) {
+    this.#thread = new MpiThread(mpi);
     // However this process ends, the others would wait for it forever.
     process.on("exit", (code) => {
       if (!this.#left) mpi.functions.Abort(mpi.handles.world, code || 1);
@@ -71,8 +73,11 @@ export class OpenMpi implements Collective {
 
   async allReduce(values: Float32Array): Promise<void> {
     const { float, sum, world } = this.mpi.handles;
-    for (const piece of piecesOf(values))
-      await this.#call("Allreduce", IN_PLACE, piece, piece.length, float, sum, world);
+    await this.#call(
+      ...piecesOf(values).map(
+        (piece): MpiCall => ["Allreduce", IN_PLACE, piece, piece.length, float, sum, world],
+      ),
+    );
   }
 
   async reduceScatter(values: Float32Array): Promise<void> {
@@ -80,75 +85,72 @@ export class OpenMpi implements Collective {
     const length = Math.min(PIECE, Math.floor(RECEIVED / this.size));
     if (this.#received.length === 0) this.#received = new Float32Array(length * this.size);
     const toRoom = Int32Array.from({ length: this.size }, (_, rank) => rank * length);
+    const calls: MpiCall[] = [];
     for (const pieces of this.#pieces(values.length, length)) {
       const mine = values.subarray(pieces[this.rank]!.start, pieces[this.rank]!.end);
       // What is this rank's own need not be sent.
       const sent = countsOf(pieces).fill(0, this.rank, this.rank + 1);
       const received = new Int32Array(this.size).fill(mine.length).fill(0, this.rank, this.rank + 1);
       const from = startsOf(pieces);
-      await this.#call(
-        "Alltoallv",
-        values,
-        sent,
-        from,
-        float,
-        this.#received,
-        received,
-        toRoom,
-        float,
-        world,
-      );
+      const room = this.#received;
+      calls.push(["Alltoallv", values, sent, from, float, room, received, toRoom, float, world]);
       for (let rank = 0; rank < this.size; rank++) {
         if (rank === this.rank || mine.length === 0) continue;
-        const others = this.#received.subarray(rank * length, rank * length + mine.length);
-        await this.#call("Reduce_local", others, mine, mine.length, float, sum);
+        const others = room.subarray(rank * length, rank * length + mine.length);
+        calls.push(["Reduce_local", others, mine, mine.length, float, sum]);
       }
     }
+    await this.#call(...calls);
   }
 
   async allGather(values: Float32Array): Promise<void> {
     const { float, world } = this.mpi.handles;
-    for (const pieces of this.#pieces(values.length, PIECE)) {
-      const [counts, starts] = [countsOf(pieces), startsOf(pieces)];
-      await this.#call("Allgatherv", IN_PLACE, 0, float, values, counts, starts, float, world);
-    }
+    const pieces = [...this.#pieces(values.length, PIECE)];
+    await this.#call(
+      ...pieces.map(
+        (of): MpiCall => ["Allgatherv", IN_PLACE, 0, float, values, countsOf(of), startsOf(of), float, world],
+      ),
+    );
   }
 
   async gather(values: Float32Array): Promise<void> {
     const { float, world } = this.mpi.handles;
     if (this.rank > 0) {
-      await this.#call("Gatherv", values, values.length, float, null, null, null, float, 0, world);
+      await this.#call(["Gatherv", values, values.length, float, null, null, null, float, 0, world]);
       return;
     }
     const shares = this.#shares(values.length);
     const [counts, starts] = [countsOf(shares), startsOf(shares)];
-    await this.#call("Gatherv", IN_PLACE, 0, float, values, counts, starts, float, 0, world);
+    await this.#call(["Gatherv", IN_PLACE, 0, float, values, counts, starts, float, 0, world]);
   }
 
   async broadcast(values: Float32Array | Uint8Array): Promise<void> {
     const { float, byte, world } = this.mpi.handles;
     const type = values instanceof Float32Array ? float : byte;
-    for (const piece of piecesOf(values)) await this.#call("Bcast", piece, piece.length, type, 0, world);
+    await this.#call(
+      ...piecesOf(values).map((piece): MpiCall => ["Bcast", piece, piece.length, type, 0, world]),
+    );
   }
 
   async exchange(numbers: readonly number[]): Promise<readonly (readonly number[])[]> {
     const { double, world } = this.mpi.handles;
     const count = numbers.length;
     const all = new Float64Array(count * this.size);
-    await this.#call("Allgather", Float64Array.from(numbers), count, double, all, count, double, world);
+    await this.#call(["Allgather", Float64Array.from(numbers), count, double, all, count, double, world]);
     return Array.from({ length: this.size }, (_, rank) => [
       ...all.subarray(rank * count, (rank + 1) * count),
     ]);
   }
 
   async barrier(): Promise<void> {
-    await this.#call("Barrier", this.mpi.handles.world);
+    await this.#call(["Barrier", this.mpi.handles.world]);
   }
 
   async close(): Promise<void> {
     if (this.#left) return;
     await this.barrier();
     this.#left = true;
+    await this.#thread.close();
     this.mpi.functions.Finalize();
   }
 
@@ -167,24 +169,15 @@ export class OpenMpi implements Collective {
       }));
   }
 
-  #call(name: keyof OpenMpiLibrary["functions"], ...args: unknown[]): Promise<void> {
-    return this.#turns.take(
-      () =>
-        new Promise((resolve, reject) => {
-          this.mpi.functions[name].async(...args, (error: Error | null) => {
-            // koffi holds only the addresses of typed arrays: this use keeps them from being collected meanwhile.
-            void args;
-            if (error) reject(error);
-            else resolve();
-          });
-        }),
-    );
+  #call(...calls: readonly MpiCall[]): Promise<void> {
+    return this.#turns.take(() => this.#thread.run(calls));
   }
 }
 
 const countsOf = (shares: readonly Share[]) => Int32Array.from(shares, ({ start, end }) => end - start);
 const startsOf = (shares: readonly Share[]) => Int32Array.from(shares, ({ start }) => start);
 
-function* piecesOf<A extends Float32Array | Uint8Array>(values: A): Generator<A> {
-  for (let start = 0; start < values.length; start += PIECE) yield values.subarray(start, start + PIECE) as A;
+function piecesOf<A extends Float32Array | Uint8Array>(values: A): A[] {
+  const count = Math.ceil(values.length / PIECE);
+  return Array.from({ length: count }, (_, i) => values.subarray(i * PIECE, (i + 1) * PIECE) as A);
 }
