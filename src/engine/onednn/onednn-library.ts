@@ -1,11 +1,13 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import koffi from "koffi";
 import { LingolensError } from "../../errors.js";
 import { openNativeLibrary } from "../../native-library.js";
 
-/** What Linux distributions call the library: of version 2 (Debian 12: libdnnl2) and of version 3. */
+/** The library's versions 2 and 3, by the names that its makers give them. */
 const NAMES = ["libdnnl.so.2", "libdnnl.so.3"];
+/** Such files, by other names as well: Debian 13 has libdnnl.so.3.6. */
+const FILE = /^libdnnl\.so\.[23](\.\d+)*$/;
 
 /** dlopen's flag: all symbols are looked up now. */
 const RTLD_NOW = 2;
@@ -42,7 +44,7 @@ export function openOneDnn(): Symbols {
   // GNU's OpenMP reads it when it is loaded; programs that this one starts need not hear of it.
   process.env.GOMP_SPINCOUNT = spinCount ?? SPIN_COUNT;
   try {
-    for (const path of named ? [named] : NAMES) {
+    for (const path of named ? [named] : [...NAMES, ...installedFiles()]) {
       refuseCutOff(path);
       const library: bigint | null = dlopen(path, RTLD_NOW);
       if (library !== null) return (name) => dlsym(library, name);
@@ -65,10 +67,22 @@ const FOLDERS = [
   "/usr/local/lib",
 ];
 
+const searchedFolders = () => [...(process.env.LD_LIBRARY_PATH ?? "").split(":").filter(Boolean), ...FOLDERS];
+
+function installedFiles(): string[] {
+  return searchedFolders()
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) =>
+      readdirSync(folder)
+        .filter((name) => FILE.test(name))
+        .sort()
+        .map((name) => join(folder, name)),
+    );
+}
+
 /** Refuses a library that ends too early, such as one of a copy that was broken off: opening it would end the process. */
 function refuseCutOff(library: string): void {
-  const searched = [...(process.env.LD_LIBRARY_PATH ?? "").split(":").filter(Boolean), ...FOLDERS];
-  const paths = library.includes("/") ? [library] : searched.map((folder) => join(folder, library));
+  const paths = library.includes("/") ? [library] : searchedFolders().map((folder) => join(folder, library));
   const path = paths.find((candidate) => existsSync(candidate));
   if (path === undefined) return;
   const file = openSync(path, "r");
@@ -104,6 +118,6 @@ export function bindFunctions<T extends Signatures>(
 export function unavailable(reason: string): LingolensError {
   return new LingolensError(
     "engine-unavailable",
-    `Products in bf16 need the library oneDNN (Debian: apt-get install libdnnl2), which cannot be used: ${reason}.`,
+    `Products in bf16 need the library oneDNN (Debian 12: apt-get install libdnnl2, Debian 13: libdnnl3.6), which cannot be used: ${reason}.`,
   );
 }
