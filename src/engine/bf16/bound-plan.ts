@@ -1,41 +1,30 @@
 import { LingolensError } from "../../errors.js";
 import { onnxElementType } from "../../graph/ops/elementwise.js";
-import { type Dimension, evaluateDimension, type Shape, type Sizes } from "../../graph/shape.js";
+import type { Sizes } from "../../graph/shape.js";
 import type { Tensor } from "../../graph/tensor.js";
 import type { HostTensor, TensorData } from "../engine.js";
-import { ARGUMENT, type MatrixType, type OneDnnApi, type Primitive } from "../onednn/onednn-api.js";
-import type { Primitives } from "../onednn/primitives.js";
+import { ARGUMENT, type MatrixType, type OneDnnApi } from "../onednn/onednn-api.js";
 import type { OnnxRuntimeApi, Pointer } from "../onnxruntime-api.js";
 import { BYTES } from "../signature.js";
 import { CALL_WORDS, EXECUTE, RUN } from "./call-thread.js";
-import { type Constants, packedType } from "./constants.js";
 import { type MemoryPlan, planMemory, type Span } from "./memory-plan.js";
 import { addressOf, NativeWords, numberedNames, sharedWords } from "./native-words.js";
-import type { Partition, SegmentStep } from "./partition.js";
-import { isLeaf, type Operand, type ProductStep } from "./products.js";
+import { isLeaf } from "./operands.js";
+import type { SegmentStep } from "./partition.js";
+import { type Argument, type PrimitiveWork, type Work, type WorkContext, WorkList } from "./work-list.js";
 
 /** What plans of one program share. */
-export interface PlanContext {
+export interface PlanContext extends WorkContext {
   readonly runtime: OnnxRuntimeApi;
   /** Describes the caller's memory to ONNX Runtime. */
   readonly memory: Pointer;
   readonly oneDnn: OneDnnApi;
-  readonly primitives: Primitives;
-  readonly partition: Partition;
   /** The session of every segment. */
   readonly sessions: ReadonlyMap<SegmentStep["program"], Pointer>;
-  /** The parameters' numbers, where they do not change and are not fed. */
-  readonly constants?: Constants | undefined;
 }
 
 /** A tensor of the caller's: an input, or its copy in bf16, or an output. */
 type Place = `${"input" | "rounded" | "output"}:${string}`;
-
-/** A step with all its sizes, and a conversion wherever a product reads what is only there in float32. */
-type Work =
-  | { readonly kind: "conversion"; readonly source: Tensor; readonly primitive: Primitive }
-  | { readonly kind: "product"; readonly step: ProductStep; readonly primitive: Primitive }
-  | { readonly kind: "segment"; readonly step: SegmentStep };
 
 /** Reads of the caller's memory change with every run, the rest stays. */
 interface Binding {
@@ -51,7 +40,8 @@ export class BoundPlan {
   /** To be made one after the other. */
   calls = sharedWords(0);
   readonly #plan: MemoryPlan;
-  readonly #work: Work[] = [];
+  readonly #list: WorkList;
+  readonly #work: readonly Work[];
   readonly #spans: Span[] = [];
   /** Indices of spans: of values in float32 (or whatever they are), of copies in bf16, of scratchpads. */
   readonly #values = new Map<Tensor, number>();
@@ -67,7 +57,6 @@ export class BoundPlan {
   readonly #words = new NativeWords();
   /** Bytes that nothing reads: tensors whose sizes alone matter. */
   readonly #nothing: Uint8Array;
-  readonly #known = new Map<Dimension, number>();
   #arena: Uint8Array = new Uint8Array(0);
 
   /**
@@ -77,20 +66,17 @@ export class BoundPlan {
   constructor(
     private readonly context: PlanContext,
     private readonly sizes: Sizes,
-    private readonly rounded: ReadonlySet<string>,
+    rounded: ReadonlySet<string>,
   ) {
-    const { steps, results } = context.partition;
-    for (const [name, tensor] of results) {
+    for (const [name, tensor] of context.partition.results) {
       const known = this.#outputs.get(tensor);
       if (isLeaf(tensor)) this.#repeated.push({ name, from: `input:${nameOf(tensor)}` });
       else if (known !== undefined) this.#repeated.push({ name, from: `output:${known}` });
       else this.#outputs.set(tensor, name);
     }
     this.#nothing = new Uint8Array(new SharedArrayBuffer(Math.max(1, ...sizes.values())));
-    for (const step of steps) {
-      if (step.kind === "segment") this.#work.push({ kind: "segment", step });
-      else this.#addProduct(step);
-    }
+    this.#list = new WorkList(context, sizes, rounded);
+    this.#work = this.#list.work;
     this.#findSpans();
     this.#plan = planMemory(this.#spans);
   }
@@ -100,63 +86,10 @@ export class BoundPlan {
     return this.#plan.total;
   }
 
-  #addProduct(step: ProductStep): void {
-    const { primitives } = this.context;
-    const [a, b, out] = this.#types(step);
-    if (out.rows * out.columns === 0) return;
-    if (a.columns === 0)
-      throw new LingolensError(
-        "option-unsupported",
-        "A product of matrices of no columns cannot be computed in bf16.",
-      );
-    for (const { source } of b.packed ? [step.a] : [step.a, step.b]) {
-      if (this.#copies.has(source) || this.#isRounded(source)) continue;
-      const primitive = primitives.conversion(this.#line(source, "float32"), this.#line(source, "bfloat16"));
-      this.#copies.set(source, -1);
-      this.#work.push({ kind: "conversion", source, primitive });
-    }
-    const bias: MatrixType | undefined = step.bias && { rows: 1, columns: out.columns, dtype: "float32" };
-    const primitive = primitives.product(a, b, out, bias, step.activation);
-    this.#work.push({ kind: "product", step, primitive });
-    if (step.rounded) this.#copies.set(step.out, -1);
-  }
-
-  /** Of both operands and the result. */
-  #types(step: ProductStep): [a: MatrixType, b: MatrixType, out: MatrixType] {
-    const a = this.#matrix(step.a);
-    const packed = this.context.constants?.packed(step.b) !== undefined;
-    const b = packed ? packedType(step.b) : this.#matrix(step.b);
-    return [a, b, { rows: a.rows, columns: b.columns, dtype: step.rounded ? "bfloat16" : "float32" }];
-  }
-
-  #isRounded(source: Tensor): boolean {
-    return isLeaf(source) && this.rounded.has(nameOf(source));
-  }
-
-  #matrix({ rows, columns, transposed }: Operand): MatrixType {
-    return { rows: this.#size(rows), columns: this.#size(columns), dtype: "bfloat16", transposed };
-  }
-
-  /** All elements of a tensor in one row. */
-  #line({ shape }: Tensor, dtype: MatrixType["dtype"]): MatrixType {
-    return { rows: 1, columns: this.#shape(shape).reduce((x, y) => x * y, 1), dtype };
-  }
-
-  #size(dimension: Dimension): number {
-    if (typeof dimension === "number") return dimension;
-    const size = this.#known.get(dimension) ?? evaluateDimension(dimension, this.sizes);
-    this.#known.set(dimension, size);
-    return size;
-  }
-
-  #shape(shape: Shape): number[] {
-    return shape.map((dimension) => this.#size(dimension));
-  }
-
   /** When each piece of memory is first written and last read. */
   #findSpans(): void {
     const open = (map: Map<Tensor, number>, tensor: Tensor, elementBytes: number, at: number) => {
-      const bytes = elementBytes * this.#shape(tensor.shape).reduce((x, y) => x * y, 1);
+      const bytes = elementBytes * this.#list.shape(tensor.shape).reduce((x, y) => x * y, 1);
       map.set(tensor, this.#spans.push({ bytes, first: at, last: at }) - 1);
     };
     const extend = (map: Map<Tensor, number>, tensor: Tensor, at: number) => {
@@ -167,23 +100,21 @@ export class BoundPlan {
       const write = (tensor: Tensor) => {
         if (!this.#outputs.has(tensor)) open(this.#values, tensor, BYTES[tensor.dtype], at);
       };
-      const read = (tensor: Tensor) => extend(this.#values, tensor, at);
       if (work.kind === "segment") {
-        for (const { source } of work.step.inputs) read(source);
+        for (const { source } of work.step.inputs) extend(this.#values, source, at);
         for (const tensor of work.step.outputs) write(tensor);
         return;
       }
-      if (work.kind === "conversion") {
-        read(work.source);
-        open(this.#copies, work.source, BYTES.bfloat16, at);
-      } else {
-        for (const { source } of [work.step.a, work.step.b]) extend(this.#copies, source, at);
-        const { bias, out, rounded } = work.step;
-        if (bias) read(bias);
-        if (rounded) open(this.#copies, out, BYTES.bfloat16, at);
-        else write(out);
-      }
-      const bytes = work.primitive.scratchpadBytes;
+      const { primitive, reads, writes, over } = work;
+      for (const { what, copy } of reads)
+        if (typeof what !== "bigint") extend(copy ? this.#copies : this.#values, what, at);
+      const result = writes.what as Tensor;
+      if (over) {
+        extend(this.#values, over, at);
+        this.#values.set(result, this.#values.get(over)!);
+      } else if (writes.copy) open(this.#copies, result, BYTES.bfloat16, at);
+      else write(result);
+      const bytes = primitive.scratchpadBytes;
       if (bytes > 0) this.#scratchpads.set(work, this.#spans.push({ bytes, first: at, last: at }) - 1);
     });
   }
@@ -201,24 +132,11 @@ export class BoundPlan {
     });
   }
 
-  #primitiveCall(work: Exclude<Work, { kind: "segment" }>): bigint[] {
+  #primitiveCall(work: PrimitiveWork): bigint[] {
     const { pointer, scratchpadBytes } = work.primitive;
-    const args: [number, Pointer][] = [];
-    if (work.kind === "conversion") {
-      const { source } = work;
-      args.push([ARGUMENT.source, this.#valueMemory(source, this.#line(source, "float32"))]);
-      args.push([ARGUMENT.destination, this.#copyMemory(source, this.#line(source, "bfloat16"))]);
-    } else {
-      const { a, b, bias, out, rounded } = work.step;
-      const [left, right, result] = this.#types(work.step);
-      const { columns } = result;
-      const packed = this.context.constants?.packed(b);
-      const weights = packed === undefined ? this.#copyMemory(b.source, right) : this.#memory(right, packed);
-      args.push([ARGUMENT.source, this.#copyMemory(a.source, left)], [ARGUMENT.weights, weights]);
-      if (bias) args.push([ARGUMENT.bias, this.#valueMemory(bias, { rows: 1, columns, dtype: "float32" })]);
-      const destination = rounded ? this.#copyMemory(out, result) : this.#valueMemory(out, result);
-      args.push([ARGUMENT.destination, destination]);
-    }
+    const args = [...work.reads, work.writes].map(
+      (argument) => [argument.place, this.#argumentMemory(argument)] as [number, Pointer],
+    );
     const scratchpad = this.#scratchpads.get(work);
     if (scratchpad !== undefined) {
       const memory = this.context.oneDnn.scratchpad(
@@ -233,16 +151,16 @@ export class BoundPlan {
     return [EXECUTE, pointer, this.context.oneDnn.stream, BigInt(args.length), addressOf(words)];
   }
 
-  #copyMemory(source: Tensor, type: MatrixType): Pointer {
-    if (this.#isRounded(source)) return this.#callersMemory(`rounded:${nameOf(source)}`, type);
-    return this.#arenaMemory(this.#copies.get(source)!, type);
-  }
-
-  #valueMemory(tensor: Tensor, type: MatrixType): Pointer {
-    const constant = this.context.constants?.plain(tensor);
+  #argumentMemory({ what, copy, type }: Argument): Pointer {
+    if (typeof what === "bigint") return this.#memory(type, what);
+    if (copy) {
+      if (this.#list.isRounded(what)) return this.#callersMemory(`rounded:${nameOf(what)}`, type);
+      return this.#arenaMemory(this.#copies.get(what)!, type);
+    }
+    const constant = this.context.constants?.plain(what);
     if (constant) return this.#memory(type, addressOf(constant));
-    const place = this.#placeOf(tensor);
-    return place ? this.#callersMemory(place, type) : this.#arenaMemory(this.#values.get(tensor)!, type);
+    const place = this.#placeOf(what);
+    return place ? this.#callersMemory(place, type) : this.#arenaMemory(this.#values.get(what)!, type);
   }
 
   /** Where the caller has a tensor that is no constant; undefined where it is the plan's own. */
@@ -278,13 +196,13 @@ export class BoundPlan {
         "A part of the program between two products has too many tensors.",
       );
     for (const [i, { source, shape }] of inputs.entries())
-      this.#setTensor(read, i, source, this.#shape(shape));
+      this.#setTensor(read, i, source, this.#list.shape(shape));
     for (const [i, name] of partition.sizes.entries()) {
       const size = this.sizes.get(name)!;
       this.#makeTensor(read, inputs.length + i, this.#nothing.subarray(0, size), [size], "uint8");
     }
     for (const [i, tensor] of outputs.entries())
-      this.#setTensor(written, i, tensor, this.#shape(tensor.shape));
+      this.#setTensor(written, i, tensor, this.#list.shape(tensor.shape));
     return [
       RUN,
       sessions.get(program)!,
@@ -363,7 +281,7 @@ export class BoundPlan {
   close(): void {
     this.#release();
     for (const work of this.#work)
-      if (work.kind !== "segment") this.context.primitives.giveBack(work.primitive);
+      if (work.kind === "primitive") this.context.primitives.giveBack(work.primitive);
   }
 }
 

@@ -10,8 +10,8 @@ import {
 } from "../onednn/onednn-api.js";
 import { CALL_WORDS, type CallThread, EXECUTE } from "./call-thread.js";
 import { addressOf, sharedWords } from "./native-words.js";
+import type { Operand } from "./operands.js";
 import type { Partition } from "./partition.js";
-import type { Operand } from "./products.js";
 
 /** Weights that never change, kept as the programs over them read them: packed in bf16 for products, as they are for the rest. */
 export class Constants {
@@ -41,10 +41,13 @@ export class Constants {
     };
     for (const step of steps) {
       if (step.kind === "segment") for (const { source } of step.inputs) needPlain(source);
-      else {
+      else if (step.kind === "product") {
         needPlain(step.a.source);
         if (step.bias) needPlain(step.bias);
         if (isConstant(step.b.source) && !this.#packed.has(keyOf(step.b))) packed.set(keyOf(step.b), step.b);
+      } else if (step.kind === "rows" && step.norm) {
+        needPlain(step.norm.weight);
+        needPlain(step.norm.bias);
       }
     }
     for (const name of plain) this.#plain.set(name, await this.read(name));

@@ -1,21 +1,15 @@
 import { encodeProgram, type Program } from "../../graph/onnx.js";
 import { type Shape, termsOf } from "../../graph/shape.js";
-import { input, inputOp, type Node, type Tensor, topologicalOrder } from "../../graph/tensor.js";
+import { input, type Node, type Tensor } from "../../graph/tensor.js";
 import type { EncodedProgram } from "../engine.js";
-import {
-  type Consumers,
-  isLeaf,
-  isProduct,
-  type Product,
-  type ProductStep,
-  productsOf,
-  rootOf,
-  sourcesOf,
-} from "./products.js";
+import { CALLER, consumersOf, isFree, neededNodes } from "./flow.js";
+import { isLeaf, rootOf } from "./operands.js";
+import { type Consumers, sourcesOf } from "./products.js";
+import { type PrimitiveStep, type Taking, takenNodes, takingsOf } from "./taken.js";
 
 /*
- * A program as steps of two kinds: products of two matrices, and segments, what lies between products, each an ONNX program
- * of its own. Values pass from step to step in memory. A reshaped tensor is the same memory, so steps only know tensors
+ * A program as steps of two kinds: oneDNN's, above all products of two matrices, and segments, what lies between these, each
+ * an ONNX program of its own. Values pass from step to step in memory. A reshaped tensor is the same memory, so steps only know tensors
  * before they are reshaped ("roots"), and a product reads a matrix that is turned over from where the other lies.
  */
 
@@ -29,7 +23,7 @@ export interface SegmentStep {
   readonly outputs: readonly Tensor[];
 }
 
-export type Step = ProductStep | SegmentStep;
+export type Step = PrimitiveStep | SegmentStep;
 
 export interface Partition {
   readonly steps: readonly Step[];
@@ -39,28 +33,28 @@ export interface Partition {
   readonly results: ReadonlyMap<string, Tensor>;
 }
 
-/** Constants and sizes: whoever needs them has them made again. */
-const isFree = ({ node }: Tensor): boolean => node.inputs.length === 0 && !isLeaf(node.outputs[0]!);
-
 export function partition({ outputs }: Program): Partition {
   const results = new Map(Object.entries(outputs).map(([name, tensor]) => [name, rootOf(tensor)]));
   // From the last output back, as ONNX Runtime orders its work: programs can say what is to be done first.
-  const needed = neededNodes(Object.values(outputs).reverse());
-  const consumers = consumersOf(needed, results.values());
-  const products = productsOf(needed, consumers);
-  const takenIn = new Set([...products.values()].flatMap((product) => product.takenIn));
+  const ends = Object.values(outputs).reverse();
+  const taken = takenNodes(ends);
+  const needed = neededNodes(ends, taken);
+  const consumers = consumersOf(needed, results.values(), taken);
+  const takings = takingsOf(needed, consumers, taken);
+  const takenIn = new Set([...takings.values()].flatMap((taking) => taking.takenIn));
   const order = needed.filter((node) => !takenIn.has(node));
-  const { last, late } = endsOf(order, consumers, products);
+  const { last, late } = endsOf(order, consumers, takings);
   const made = new Set<Node>();
-  const steps: (ProductStep | { readonly kind: "nodes"; readonly nodes: readonly Node[] })[] = [];
+  const steps: (PrimitiveStep | { readonly kind: "nodes"; readonly nodes: readonly Node[] })[] = [];
 
   const isMade = (tensor: Tensor) => made.has(tensor.node) || isLeaf(tensor) || isFree(tensor);
-  const isReady = (node: Node) => sourcesOf(node).every(isMade);
+  const readBy = (node: Node) => sourcesOf(node, taken);
+  const isReady = (node: Node) => readBy(node).every(isMade);
 
-  function makeProduct(node: Node): void {
-    const product = products.get(node)!;
-    for (const one of [node, ...product.takenIn]) made.add(one);
-    steps.push(product.step);
+  function makeOne(node: Node): void {
+    const taking = takings.get(node)!;
+    for (const one of [node, ...taking.takenIn]) made.add(one);
+    steps.push(taking.step);
   }
 
   /** What these tensors need and is not made yet, as one segment, and with it what can be had and is in no product's way. */
@@ -70,11 +64,11 @@ export function partition({ outputs }: Program): Partition {
     if (stack.length === 0) return;
     for (let node = stack.pop(); node; node = stack.pop()) {
       demanded.add(node);
-      for (const source of sourcesOf(node))
+      for (const source of readBy(node))
         if (!isMade(source) && !demanded.has(source.node)) stack.push(source.node);
     }
     const nodes = order.filter((node) => {
-      if (made.has(node) || isProduct(node)) return false;
+      if (made.has(node) || takings.has(node)) return false;
       if (!demanded.has(node) && !(late.has(node) && isReady(node))) return false;
       made.add(node);
       return true;
@@ -86,31 +80,31 @@ export function partition({ outputs }: Program): Partition {
   function readyBetween(product: Node, next: Node | undefined): Tensor[] {
     const ready = new Set<Node>();
     for (const node of order.slice(order.indexOf(product) + 1, next && order.indexOf(next)))
-      if (!isProduct(node) && sourcesOf(node).every((source) => isMade(source) || ready.has(source.node)))
+      if (!takings.has(node) && readBy(node).every((source) => isMade(source) || ready.has(source.node)))
         ready.add(node);
     return [...ready].map(({ outputs: [first] }) => first!);
   }
 
   /** At once, so that what they read is needed no longer. */
-  function makeLastProducts(): void {
+  function makeLast(): void {
     for (const node of last) {
       if (!isReady(node)) continue;
       last.delete(node);
-      makeProduct(node);
+      makeOne(node);
     }
   }
 
-  const inOrder = order.filter((one) => isProduct(one) && !last.has(one));
+  const inOrder = order.filter((one) => takings.has(one) && !last.has(one));
   for (const [i, node] of inOrder.entries()) {
-    makeSegment(sourcesOf(node));
-    makeProduct(node);
-    makeLastProducts();
+    makeSegment(readBy(node));
+    makeOne(node);
+    makeLast();
     // Wide results, such as scores of a vocabulary's block, are worked on before the next ones push them out of the caches.
-    if (widens(products.get(node)!.step)) makeSegment(readyBetween(node, inOrder[i + 1]));
+    if (widens(takings.get(node)!.step)) makeSegment(readyBetween(node, inOrder[i + 1]));
   }
   for (const node of last) {
-    makeSegment(sourcesOf(node));
-    makeLastProducts();
+    makeSegment(readBy(node));
+    makeLast();
   }
   makeSegment([...results.values()]);
   const constants = [...results.values()].filter(isFree).map(({ node }) => node);
@@ -127,61 +121,37 @@ export function partition({ outputs }: Program): Partition {
   };
 }
 
-/** Whether a product's result has far more columns than what is multiplied. */
-function widens({ a, b }: ProductStep): boolean {
+/** Whether a step is a product whose result has far more columns than what is multiplied. */
+function widens(step: PrimitiveStep): boolean {
+  if (step.kind !== "product") return false;
+  const { a, b } = step;
   return typeof b.columns === "number" && typeof a.columns === "number" && b.columns >= 4 * a.columns;
 }
 
-/** The nodes that compute something needed, each after what it reads. */
-function neededNodes(results: readonly Tensor[]): Node[] {
-  const order = topologicalOrder(results).filter(
-    ({ op, outputs: [first] }) => op.name !== "reshape" && !isLeaf(first!) && !isFree(first!),
-  );
-  const needed = new Set(results.map((result) => rootOf(result).node));
-  for (const node of [...order].reverse())
-    if (needed.has(node)) for (const source of sourcesOf(node)) needed.add(source.node);
-  return order.filter((node) => needed.has(node));
-}
-
 /**
- * `last`: products on which no other depends, such as the gradient of a weight. `late`: other nodes on which at most such
- * products depend.
+ * `last`: steps of oneDNN's on which no other depends, such as the gradient of a weight. `late`: other nodes on which at most
+ * such steps depend.
  */
 function endsOf(
   order: readonly Node[],
   consumers: Consumers,
-  products: ReadonlyMap<Node, Product>,
+  takings: ReadonlyMap<Node, Taking>,
 ): { last: Set<Node>; late: Set<Node> } {
   const last = new Set<Node>();
   const late = new Set<Node>();
-  const leadsToProduct = new Set<Node>();
+  const leadsOn = new Set<Node>();
   // From the end: what depends on a node is known before the node.
   for (const node of [...order].reverse()) {
-    const product = products.get(node);
-    const results = product ? [product.step.out] : node.outputs;
+    const taking = takings.get(node);
+    const results = taking ? [taking.step.out] : node.outputs;
     const after = results.flatMap((tensor) => [...(consumers.get(tensor) ?? [])]);
-    if (after.some((one) => isProduct(one) || leadsToProduct.has(one))) leadsToProduct.add(node);
-    if (isProduct(node)) {
-      if (!leadsToProduct.has(node)) last.add(node);
+    if (after.some((one) => takings.has(one) || leadsOn.has(one))) leadsOn.add(node);
+    if (taking) {
+      if (!leadsOn.has(node)) last.add(node);
     } else if (after.every((one) => one === CALLER || last.has(one) || late.has(one))) late.add(node);
   }
   return { last, late };
 }
-
-function consumersOf(order: readonly Node[], results: Iterable<Tensor>): Map<Tensor, Set<Node>> {
-  const consumers = new Map<Tensor, Set<Node>>();
-  const add = (tensor: Tensor, consumer: Node) => {
-    const known = consumers.get(tensor);
-    if (known) known.add(consumer);
-    else consumers.set(tensor, new Set([consumer]));
-  };
-  for (const node of order) for (const source of sourcesOf(node)) add(source, node);
-  for (const result of results) add(result, CALLER);
-  return consumers;
-}
-
-/** Stands for whoever runs the program. */
-const CALLER: Node = { op: inputOp, attributes: null, inputs: [], outputs: [] };
 
 function segmentStep(
   nodes: readonly Node[],

@@ -1,24 +1,31 @@
-import { type Dimension, type Shape, sameShape } from "../../graph/shape.js";
-import { constantOp, inputOp, type Node, parameterOp, type Tensor } from "../../graph/tensor.js";
+import { sameShape } from "../../graph/shape.js";
+import type { Node, Tensor } from "../../graph/tensor.js";
 import type { Activation } from "../onednn/versions.js";
-
-/** A matrix that a product reads. */
-export interface Operand {
-  readonly source: Tensor;
-  readonly rows: Dimension;
-  readonly columns: Dimension;
-  /** `source` holds [columns, rows]. */
-  readonly transposed: boolean;
-}
+import {
+  isMatrixProduct,
+  keepsRows,
+  type Operand,
+  type Operands,
+  operandsOf,
+  rootOf,
+  scalarOf,
+  turnsMatrix,
+  type View,
+} from "./operands.js";
 
 export interface ProductStep {
   readonly kind: "product";
   readonly a: Operand;
   readonly b: Operand;
   readonly bias: Tensor | undefined;
-  /** What is done to the result, within the product. */
+  /** What is done to the result, within the product, in this order. */
+  readonly factor: number | undefined;
   readonly activation: Activation | undefined;
+  /** What the result is added to, in its memory. Nothing reads it later. */
+  readonly addend: Tensor | undefined;
   readonly out: Tensor;
+  /** Of a stack: how its matrices lie in `out`. */
+  readonly view: View | undefined;
   /** Whether products alone read the result, which is then in bf16. */
   readonly rounded: boolean;
 }
@@ -32,54 +39,63 @@ export interface Product {
 /** Who reads each tensor from memory. */
 export type Consumers = ReadonlyMap<Tensor, ReadonlySet<Node>>;
 
-/** The tensor whose memory holds this one. */
-export function rootOf(tensor: Tensor): Tensor {
-  let root = tensor;
-  while (root.node.op.name === "reshape") root = root.node.inputs[0]!;
-  return root;
-}
+/** Nodes that oneDNN computes beside the products of two matrices, all of which it does. */
+export type Taken = ReadonlySet<Node>;
 
-export const isLeaf = ({ node }: Tensor): boolean => node.op === inputOp || node.op === parameterOp;
-
-export const isProduct = ({ op, inputs }: Node): boolean =>
-  op.name === "gemm" || (op.name === "matMul" && inputs.every(({ shape }) => shape.length === 2));
+/** Whether oneDNN computes a node, and it is a product. */
+export const isProduct = (node: Node, taken: Taken): boolean =>
+  isMatrixProduct(node) || (node.op.name === "matMul" && taken.has(node));
 
 /** What a node reads from memory: its inputs before they are reshaped or, for a product, turned over. */
-export function sourcesOf(node: Node): Tensor[] {
-  if (!isProduct(node)) return node.inputs.map(rootOf);
-  const { a, b, bias } = operandsOf(node);
+export function sourcesOf(node: Node, taken: Taken): Tensor[] {
+  if (!isProduct(node, taken)) return node.inputs.map(rootOf);
+  const { a, b, bias } = operandsOf(node)!;
   return [a.source, b.source, ...(bias ? [bias] : [])];
 }
 
+/** Whether products alone read a tensor, as operands. */
+export function isForProducts(tensor: Tensor, consumers: Consumers, taken: Taken): boolean {
+  return [...(consumers.get(tensor) ?? [])].every(
+    (reader) => isProduct(reader, taken) && operandsOf(reader)!.bias !== tensor,
+  );
+}
+
 /** Every product of a program. */
-export function productsOf(nodes: readonly Node[], consumers: Consumers): Map<Node, Product> {
+export function productsOf(nodes: readonly Node[], consumers: Consumers, taken: Taken): Map<Node, Product> {
+  const places = new Map(nodes.map((node, place) => [node, place]));
   const products = new Map<Node, Product>();
-  for (const node of nodes.filter(isProduct)) {
-    const { a, b, bias } = operandsOf(node);
+  for (const node of nodes) {
+    if (!isProduct(node, taken)) continue;
+    const operands = operandsOf(node)!;
     const result = node.outputs[0]!;
     const readers = [...(consumers.get(result) ?? [])];
-    const { activation, takenIn } = activationOf(result, readers, consumers);
-    const turned = !bias && turningOver(readers);
-    const out = takenIn.at(-1)?.outputs[0] ?? (turned ? turned.outputs[0]! : result);
-    const rounded = [...(consumers.get(out) ?? [])].every(
-      (reader) => isProduct(reader) && operandsOf(reader).bias !== out,
-    );
-    const step = { kind: "product", bias, activation, out, rounded } as const;
-    products.set(node, {
-      // (A·B)ᵀ = Bᵀ·Aᵀ: what is only read turned over is computed so.
-      step: turned ? { ...step, a: turnOver(b), b: turnOver(a) } : { ...step, a, b },
-      takenIn: turned ? [turned] : takenIn,
-    });
+    const { takenIn, ...finish } = operands.a.view
+      ? stackFinish(readers)
+      : (activationOf(result, readers, consumers) ??
+        turnedOver(operands, readers) ??
+        additionOf(node, readers, consumers, places) ?? { takenIn: [] });
+    const out = takenIn.at(-1)?.outputs[0] ?? result;
+    const step: ProductStep = {
+      kind: "product",
+      ...operands,
+      activation: undefined,
+      addend: undefined,
+      view: undefined,
+      ...finish,
+      out,
+      // What is added to is in float32.
+      rounded: !finish.addend && isForProducts(out, consumers, taken),
+    };
+    products.set(node, { step, takenIn });
   }
   return products;
 }
 
-/** The activation that alone reads a result, and its nodes, the last of which gives it. */
-function activationOf(
-  result: Tensor,
-  readers: readonly Node[],
-  consumers: Consumers,
-): { activation: Activation | undefined; takenIn: readonly Node[] } {
+/** What a product does differently as it takes in nodes after it, the last of which gives the result. */
+type Finished = Partial<ProductStep> & Pick<Product, "takenIn">;
+
+/** The activation that alone reads a result. */
+function activationOf(result: Tensor, readers: readonly Node[], consumers: Consumers): Finished | undefined {
   const [first, second] = readers;
   if (readers.length === 1 && first!.op.name === "gelu") return { activation: "gelu", takenIn: [first!] };
   // x·σ(1.702·x), as `quickGelu` writes it.
@@ -90,25 +106,21 @@ function activationOf(
     ] as const) {
       const [sigmoid, ...others] = consumers.get(scaling.outputs[0]!) ?? [];
       const alone = others.length === 0 && consumers.get(sigmoid?.outputs[0] as Tensor)?.size === 1;
-      if (!alone || sigmoid!.op.name !== "sigmoid" || !isScaling(scaling)) continue;
+      const scales = scaling.op.name === "multiply" && scalarOf(scaling.inputs[1]!) === Math.fround(1.702);
+      if (!alone || sigmoid!.op.name !== "sigmoid" || !scales) continue;
       const [x, gate] = last.inputs;
       if (last.op.name === "multiply" && rootOf(x!) === result && gate === sigmoid!.outputs[0])
         return { activation: "quickGelu", takenIn: [scaling, sigmoid!, last] };
     }
-  return { activation: undefined, takenIn: [] };
+  return undefined;
 }
 
-function isScaling({ op, inputs: [, factor] }: Node): boolean {
-  if (op.name !== "multiply" || factor!.node.op !== constantOp) return false;
-  const { data } = factor!.node.attributes as { data: Float32Array };
-  return data.length === 1 && data[0] === Math.fround(1.702);
-}
-
-/** The transposition that alone reads a matrix. */
-function turningOver(readers: readonly Node[]): Node | undefined {
+/** The transposition that alone reads a matrix: (A·B)ᵀ = Bᵀ·Aᵀ, so what is only read turned over is computed so. */
+function turnedOver({ a, b, bias }: Operands, readers: readonly Node[]): Finished | undefined {
   const [reader] = readers;
-  if (readers.length !== 1 || reader!.op.name !== "transpose") return undefined;
-  return turnsMatrix(reader!.outputs[0]!.shape, reader!.attributes as number[]) ? reader : undefined;
+  if (bias || readers.length !== 1 || reader!.op.name !== "transpose") return undefined;
+  if (!turnsMatrix(reader!.outputs[0]!.shape, reader!.attributes as number[])) return undefined;
+  return { a: turnOver(b), b: turnOver(a), takenIn: [reader!] };
 }
 
 const turnOver = ({ source, rows, columns, transposed }: Operand): Operand => ({
@@ -118,54 +130,51 @@ const turnOver = ({ source, rows, columns, transposed }: Operand): Operand => ({
   transposed: !transposed,
 });
 
-const operands = new WeakMap<Node, Pick<ProductStep, "a" | "b" | "bias">>();
+/** The addition that alone reads a result, to something that is not needed afterwards, such as a layer's input. */
+function additionOf(
+  node: Node,
+  readers: readonly Node[],
+  consumers: Consumers,
+  places: ReadonlyMap<Node, number>,
+): Finished | undefined {
+  const [addition] = readers;
+  if (readers.length !== 1 || addition!.op.name !== "add") return undefined;
+  const [x, y] = addition!.inputs as [Tensor, Tensor];
+  const addend = rootOf(x) === node.outputs[0] ? y : x;
+  const root = rootOf(addend);
+  const sum = addition!.outputs[0]!;
+  // The caller's memory stays as it is, and the result is where the addend was.
+  const isOwn = (tensor: Tensor) =>
+    places.has(tensor.node) && [...(consumers.get(tensor) ?? [])].every((reader) => places.has(reader));
+  if (root === node.outputs[0] || !sameShape(x.shape, y.shape) || !isOwn(root) || !isOwn(sum))
+    return undefined;
+  const others = [...consumers.get(root)!].filter((reader) => reader !== addition);
+  // What leads to this product was made before it.
+  if (others.length === 0 || !others.every((reader) => leadsTo(reader, node, places))) return undefined;
+  return { addend: root, takenIn: [addition!] };
+}
 
-function operandsOf(node: Node): Pick<ProductStep, "a" | "b" | "bias"> {
-  let known = operands.get(node);
-  if (!known) {
-    const { transposeA = false, transposeB = false } = (node.attributes ?? {}) as {
-      transposeA?: boolean;
-      transposeB?: boolean;
-    };
-    const [a, b, bias] = node.inputs as [Tensor, Tensor, Tensor?];
-    known = { a: operandOf(a, transposeA), b: operandOf(b, transposeB), bias: bias && rootOf(bias) };
-    operands.set(node, known);
+/** Whether one node needs what another gives. */
+function leadsTo(from: Node, to: Node, places: ReadonlyMap<Node, number>): boolean {
+  const seen = new Set<Node>();
+  const stack = [to];
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    if (node === from) return true;
+    for (const { node: before } of node.inputs) {
+      if (seen.has(before) || (places.get(before) ?? Number.POSITIVE_INFINITY) < places.get(from)!) continue;
+      seen.add(before);
+      stack.push(before);
+    }
   }
-  return known;
+  return false;
 }
 
-/** @param turned whether the product wants the matrix turned over */
-function operandOf(matrix: Tensor, turned: boolean): Operand {
-  let transposed = turned;
-  let source = matrix;
-  // Back through all that leaves a matrix of the same sizes, or of them exchanged.
-  for (;;) {
-    const { op, inputs, attributes } = source.node;
-    const before = inputs[0];
-    if (op.name === "reshape" && sameShape(matrixShape(before!), matrixShape(source))) source = before!;
-    else if (op.name === "transpose" && turnsMatrix(source.shape, attributes as number[])) {
-      source = before!;
-      transposed = !transposed;
-    } else break;
-  }
-  const [rows, columns] = turned
-    ? [matrix.shape[1]!, matrix.shape[0]!]
-    : (matrix.shape as [Dimension, Dimension]);
-  return { source: rootOf(source), rows, columns, transposed };
-}
-
-/** A shape without leading axes of size 1. */
-function matrixShape(shape: Shape | Tensor): Shape {
-  const all = "node" in shape ? shape.shape : shape;
-  const start = all.findIndex((size, axis) => size !== 1 || all.length - axis <= 2);
-  return all.slice(Math.max(0, start));
-}
-
-/** Whether a transposition, giving this shape, exchanges the axes of a matrix and does nothing else. */
-function turnsMatrix(shape: Shape, permutation: readonly number[]): boolean {
-  const leading = shape.length - 2;
-  return (
-    matrixShape(shape).length === 2 &&
-    permutation.every((axis, i) => axis === (i < leading ? i : i === leading ? leading + 1 : leading))
-  );
+/** A transposition that alone reads a stack's result and leaves its rows whole, as where heads come together. */
+function stackFinish(readers: readonly Node[]): Finished {
+  const [reader] = readers;
+  const permutation = reader?.attributes as number[];
+  if (readers.length !== 1 || reader!.op.name !== "transpose" || !keepsRows(permutation))
+    return { takenIn: [] };
+  const back = permutation.map((_, axis) => permutation.indexOf(axis));
+  return { view: { shape: reader!.outputs[0]!.shape, permutation: back }, takenIn: [reader!] };
 }

@@ -46,7 +46,15 @@ const FUNCTIONS = {
 } as const satisfies Signatures;
 
 /** DNNL_ARG_…: the places of a primitive's arguments. */
-export const ARGUMENT = { source: 1, destination: 17, weights: 33, bias: 41, scratchpad: 80 } as const;
+export const ARGUMENT = {
+  source: 1,
+  destination: 17,
+  weights: 33,
+  bias: 41,
+  normWeight: 51,
+  normBias: 52,
+  scratchpad: 80,
+} as const;
 
 const EXECUTE = "dnnl_primitive_execute";
 const SET_THREADS = "omp_set_num_threads";
@@ -59,6 +67,30 @@ export interface MatrixType {
   readonly transposed?: boolean;
   /** In the order that a product is fastest with as its second matrix, which is the library's own. In bfloat16. */
   readonly packed?: boolean;
+  /** Many such matrices in one memory. */
+  readonly stack?: Stack;
+}
+
+/** Axes of a stack of matrices. */
+export interface Stack {
+  /** Of the axes before rows and columns. */
+  readonly sizes: readonly number[];
+  /** Elements from one step along an axis to the next, of all axes. */
+  readonly strides: readonly number[];
+}
+
+/** What is done to a product's result before it is written, in this order. */
+export interface Finish {
+  /** Multiplies it. */
+  readonly factor?: number | undefined;
+  readonly activation?: Activation | undefined;
+  /** It is added to what is in its place. */
+  readonly added?: boolean | undefined;
+}
+
+export interface ProductOptions extends Finish {
+  /** [1, columns of the result] in float32. */
+  readonly bias?: MatrixType | undefined;
 }
 
 /** Rows of the first matrix, of a product that is asked for that order; it is the same for any number of them. */
@@ -79,6 +111,8 @@ export interface Primitive {
  */
 export class OneDnnApi {
   readonly #descriptions = new Map<string, MemoryDescription>();
+  /** By what is done to a primitive's result. */
+  readonly #attributes = new Map<string, Pointer>();
 
   private constructor(
     /** Such as "2.6.3". */
@@ -91,8 +125,6 @@ export class OneDnnApi {
     private readonly functions: ReturnType<typeof bindFunctions<typeof FUNCTIONS>>,
     private readonly dialect: Dialect,
     private readonly engine: Pointer,
-    /** By what is done to a primitive's result. */
-    private readonly attributes: Readonly<Record<Activation | "none", Pointer>>,
   ) {}
 
   /**
@@ -113,31 +145,10 @@ export class OneDnnApi {
         "Products in bf16 need a processor with AMX or AVX512-BF16, and this has neither, or ONEDNN_MAX_CPU_ISA forbids " +
           `them (oneDNN ${version} finds instruction set 0x${isa.toString(16)}).`,
       );
-    const make = (create: (made: BigUint64Array) => number): Pointer => {
-      const made = new BigUint64Array(1);
-      checkStatus(create(made));
-      return made[0]!;
-    };
     const engine = make((made) => functions.dnnl_engine_create(made, CPU, 0));
     const stream = make((made) => functions.dnnl_stream_create(made, engine, DEFAULT_STREAM));
     const dialect = major === 2 ? version2(symbols) : version3(symbols);
-    const attributesWith = (activation?: Activation): Pointer => {
-      const attributes = make((made) => functions.dnnl_primitive_attr_create(made));
-      // Memory of the library's own to work in belongs to the thread that made a primitive, and another executes it.
-      checkStatus(functions.dnnl_primitive_attr_set_scratchpad_mode(attributes, USER_SCRATCHPAD));
-      if (activation) {
-        const operations = make((made) => functions.dnnl_post_ops_create(made));
-        checkStatus(dialect.appendActivation(operations, activation));
-        checkStatus(functions.dnnl_primitive_attr_set_post_ops(attributes, operations));
-        functions.dnnl_post_ops_destroy(operations);
-      }
-      return attributes;
-    };
-    return new OneDnnApi(version, execute, symbols(SET_THREADS), stream, functions, dialect, engine, {
-      none: attributesWith(),
-      gelu: attributesWith("gelu"),
-      quickGelu: attributesWith("quickGelu"),
-    });
+    return new OneDnnApi(version, execute, symbols(SET_THREADS), stream, functions, dialect, engine);
   }
 
   /** How many threads primitives made from now on divide their work among. */
@@ -145,26 +156,60 @@ export class OneDnnApi {
     if (this.setThreads !== null) koffi.decode(this.setThreads, koffi.proto("void", ["int"]))(threads);
   }
 
-  /** out = a · b, plus a bias [1, columns of out] in float32 if there is one, then an activation of it if there is one. */
+  /** out = a · b, plus a bias if there is one, finished. */
   product(
     a: MatrixType,
     b: MatrixType,
     out: MatrixType,
-    bias?: MatrixType,
-    activation?: Activation,
+    { bias, ...finish }: ProductOptions = {},
   ): Primitive {
     this.#trimDescriptions();
     const types = [this.#describe(a), this.#describe(b), bias ? this.#describe(bias) : null] as const;
-    return this.#compile(this.#productDescription(types, this.#describe(out), activation));
+    return this.#compile(this.#productDescription(types, this.#describe(out), finish));
   }
 
   #productDescription(
     [a, b, bias]: readonly [MemoryDescription, MemoryDescription, MemoryDescription | null],
     out: MemoryDescription,
-    activation?: Activation,
+    finish: Finish = {},
   ): Pointer {
-    const attributes = this.attributes[activation ?? "none"];
-    return this.#make((made) => this.dialect.product(a, b, bias, out, this.engine, attributes, made));
+    const attributes = this.#attributesFor(finish);
+    return make((made) => this.dialect.product(a, b, bias, out, this.engine, attributes, made));
+  }
+
+  /** exp(x) / Σ exp(x) of every row, in float32. */
+  softmax(matrix: MatrixType): Primitive {
+    this.#trimDescriptions();
+    const [description, attributes] = [this.#describe(matrix), this.#attributesFor()];
+    return this.#compile(make((made) => this.dialect.softmax(description, this.engine, attributes, made)));
+  }
+
+  /** The layer norm of every row, with a weight and a bias [1, columns], in float32. */
+  layerNorm(matrix: MatrixType, epsilon: number): Primitive {
+    this.#trimDescriptions();
+    const [description, attributes] = [this.#describe(matrix), this.#attributesFor()];
+    return this.#compile(
+      make((made) => this.dialect.layerNorm(description, epsilon, this.engine, attributes, made)),
+    );
+  }
+
+  #attributesFor({ factor, activation, added = false }: Finish = {}): Pointer {
+    const key = `${factor}:${activation}:${added}`;
+    let attributes = this.#attributes.get(key);
+    if (attributes === undefined) {
+      const { functions, dialect } = this;
+      attributes = make((made) => functions.dnnl_primitive_attr_create(made));
+      // Memory of the library's own to work in belongs to the thread that made a primitive, and another executes it.
+      checkStatus(functions.dnnl_primitive_attr_set_scratchpad_mode(attributes, USER_SCRATCHPAD));
+      const operations = make((made) => functions.dnnl_post_ops_create(made));
+      if (factor !== undefined) checkStatus(dialect.appendFactor(operations, factor));
+      if (activation) checkStatus(dialect.appendActivation(operations, activation));
+      if (added) checkStatus(dialect.appendSum(operations));
+      checkStatus(functions.dnnl_primitive_attr_set_post_ops(attributes, operations));
+      functions.dnnl_post_ops_destroy(operations);
+      this.#attributes.set(key, attributes);
+    }
+    return attributes;
   }
 
   /** Bytes of a matrix, which are more than those of its numbers where it is packed. */
@@ -175,15 +220,19 @@ export class OneDnnApi {
   /** The same matrix in another type, and lying in another way if it says so. */
   conversion(from: MatrixType, to: MatrixType): Primitive {
     this.#trimDescriptions();
-    const [source, destination] = [this.#describe(from), this.#describe(to)];
-    const description = this.#make((made) =>
+    const [source, destination, attributes] = [
+      this.#describe(from),
+      this.#describe(to),
+      this.#attributesFor(),
+    ];
+    const description = make((made) =>
       this.functions.dnnl_reorder_primitive_desc_create(
         made,
         source,
         this.engine,
         destination,
         this.engine,
-        this.attributes.none,
+        attributes,
       ),
     );
     return this.#compile(description);
@@ -196,7 +245,7 @@ export class OneDnnApi {
       checkStatus(functions.dnnl_primitive_desc_query(description, QUERY_IMPLEMENTATION, 0, name));
       const scratchpad = functions.dnnl_primitive_desc_query_md(description, QUERY_SCRATCHPAD, 0);
       return {
-        pointer: this.#make((made) => functions.dnnl_primitive_create(made, description)),
+        pointer: make((made) => functions.dnnl_primitive_create(made, description)),
         scratchpadBytes: Number(functions.dnnl_memory_desc_get_size(scratchpad)),
         implementation: koffi.decode.string(name[0]!),
       };
@@ -212,7 +261,7 @@ export class OneDnnApi {
   /** A matrix at an address, whose memory must be kept as long as this. */
   memory(type: MatrixType, address: Pointer): Pointer {
     this.#trimDescriptions();
-    return this.#make((made) =>
+    return make((made) =>
       this.functions.dnnl_memory_create(made, this.#describe(type), this.engine, address),
     );
   }
@@ -221,7 +270,7 @@ export class OneDnnApi {
   scratchpad(bytes: number, address: Pointer): Pointer {
     const description = this.dialect.describe([bytes], [1], UINT8);
     try {
-      return this.#make((made) => this.functions.dnnl_memory_create(made, description, this.engine, address));
+      return make((made) => this.functions.dnnl_memory_create(made, description, this.engine, address));
     } finally {
       this.dialect.release(description);
     }
@@ -235,21 +284,15 @@ export class OneDnnApi {
     this.functions.dnnl_memory_destroy(memory);
   }
 
-  #make(create: (made: BigUint64Array) => number): Pointer {
-    const made = new BigUint64Array(1);
-    checkStatus(create(made));
-    return made[0]!;
-  }
-
   #describe(type: MatrixType): MemoryDescription {
-    const { rows, columns, dtype, transposed = false, packed = false } = type;
-    const key = `${rows}:${columns}:${dtype}:${transposed}:${packed}`;
+    const key = keyOf(type);
     let description = this.#descriptions.get(key);
     if (!description) {
-      const strides = transposed ? [1, rows] : [columns, 1];
+      const { rows, columns, dtype, transposed, packed, stack } = type;
+      const strides = stack?.strides ?? (transposed ? [1, rows] : [columns, 1]);
       description = packed
         ? this.#describePacked(type)
-        : this.dialect.describe([rows, columns], strides, DATA_TYPE[dtype]);
+        : this.dialect.describe([...(stack?.sizes ?? []), rows, columns], strides, DATA_TYPE[dtype]);
       this.#descriptions.set(key, description);
     }
     return description;
@@ -275,6 +318,25 @@ export class OneDnnApi {
     for (const description of this.#descriptions.values()) this.dialect.release(description);
     this.#descriptions.clear();
   }
+}
+
+/** The same for equal types. */
+export function keyOf({
+  rows,
+  columns,
+  dtype,
+  transposed = false,
+  packed = false,
+  stack,
+}: MatrixType): string {
+  return `${rows}×${columns}${dtype}${transposed}${packed}${stack ? `${stack.sizes}/${stack.strides}` : ""}`;
+}
+
+/** What a call of the library makes. */
+function make(create: (made: BigUint64Array) => number): Pointer {
+  const made = new BigUint64Array(1);
+  checkStatus(create(made));
+  return made[0]!;
 }
 
 /** @throws {LingolensError} for a status other than success, which is 0 */

@@ -1,5 +1,4 @@
-import type { MatrixType, OneDnnApi, Primitive } from "./onednn-api.js";
-import type { Activation } from "./versions.js";
+import { keyOf, type MatrixType, type OneDnnApi, type Primitive, type ProductOptions } from "./onednn-api.js";
 
 /** Primitives that nobody uses are kept up to so many: a batch of the same sizes may come again. */
 const KEPT = 512;
@@ -22,15 +21,20 @@ export class Primitives {
   ) {}
 
   /** See `OneDnnApi.product`. */
-  product(
-    a: MatrixType,
-    b: MatrixType,
-    out: MatrixType,
-    bias?: MatrixType,
-    activation?: Activation,
-  ): Primitive {
-    const key = `product:${keyOf(a)}:${keyOf(b)}:${keyOf(out)}:${bias !== undefined}:${activation}`;
-    return this.#take(key, () => this.api.product(a, b, out, bias, activation));
+  product(a: MatrixType, b: MatrixType, out: MatrixType, options: ProductOptions = {}): Primitive {
+    const { bias, factor, activation, added } = options;
+    const key = `product:${[a, b, out].map(keyOf)}:${bias !== undefined}:${factor}:${activation}:${added}`;
+    return this.#take(key, () => this.api.product(a, b, out, options));
+  }
+
+  /** See `OneDnnApi.softmax`. */
+  softmax(matrix: MatrixType): Primitive {
+    return this.#take(`softmax:${keyOf(matrix)}`, () => this.api.softmax(matrix));
+  }
+
+  /** See `OneDnnApi.layerNorm`. */
+  layerNorm(matrix: MatrixType, epsilon: number): Primitive {
+    return this.#take(`layerNorm:${keyOf(matrix)}:${epsilon}`, () => this.api.layerNorm(matrix, epsilon));
   }
 
   /** See `OneDnnApi.conversion`. */
@@ -70,8 +74,4 @@ export class Primitives {
     this.#keys.delete(primitive);
     this.api.destroyPrimitive(primitive);
   }
-}
-
-function keyOf({ rows, columns, dtype, transposed = false, packed = false }: MatrixType): string {
-  return `${rows}×${columns}${dtype}${transposed}${packed}`;
 }
