@@ -7,6 +7,7 @@ import {
   gemm,
   grad,
   input,
+  layerNorm,
   matMul,
   multiply,
   type Program,
@@ -16,6 +17,7 @@ import {
   softmax,
   sum,
   swapLast,
+  type Tensor,
   transpose,
 } from "../../graph/index.js";
 import { roundNumbers } from "../../training/shared-loops.js";
@@ -192,6 +194,52 @@ describe.skipIf(!bf16)("products in bf16", () => {
       await compiled.close();
     }
     expect(constants.mock.calls.flat().sort()).toEqual(["bias", "weight", "weight"]);
+  });
+
+  it("computes the layers of a transformer as float32 does, with weights that are fed and that are constants", async () => {
+    const [width, length] = [16, 36];
+    const shapes = new Map<string, readonly number[]>();
+    const get = (name: string, shape: readonly number[]) => {
+      shapes.set(name, shape);
+      return parameter(name, shape);
+    };
+    const linear = (name: string, y: Tensor, [columns, inner]: readonly [number, number]) =>
+      gemm(y, get(`${name}.weight`, [columns, inner]), get(`${name}.bias`, [columns]), { transposeB: true });
+    const norm = (name: string, y: Tensor) =>
+      layerNorm(y, get(`${name}.weight`, [width]), get(`${name}.bias`, [width]), 1e-5);
+    const heads = (y: Tensor) => transpose(reshape(y, ["pictures", length, 4, 4]), [0, 2, 1, 3]);
+    const pixels = input("pixels", "float32", ["pictures", 4, length, 6]);
+    const patches = reshape(transpose(pixels, [0, 2, 1, 3]), [`${length}*pictures`, 24]);
+    let y = linear("patches", patches, [width, 24]);
+    for (const layer of ["first", "second"]) {
+      const before = norm(`${layer}.before`, y);
+      const [q, k, v] = ["q", "k", "v"].map((name) =>
+        heads(linear(`${layer}.${name}`, before, [width, width])),
+      ) as [Tensor, Tensor, Tensor];
+      const weights = softmax(matMul(multiply(q, 0.5), swapLast(k)));
+      const merged = reshape(transpose(matMul(weights, v), [0, 2, 1, 3]), [`${length}*pictures`, width]);
+      y = add(y, linear(`${layer}.out`, merged, [width, width]));
+      const hidden = quickGelu(linear(`${layer}.up`, norm(`${layer}.after`, y), [2048, width]));
+      y = add(y, linear(`${layer}.down`, hidden, [width, 2048]));
+    }
+    const program = { outputs: { keys: heads(linear("keys", y, [width, width])), half: multiply(y, 0.5) } };
+    const weights = Object.fromEntries(
+      [...shapes].map(([name, shape], i) => [name, numbers(shape, i + 1)] as const),
+    );
+    const constants = async (name: string) => weights[name]!.data.slice();
+    const compiled = await compileProgram(bf16!, program, { threads: 2, dtype: "bf16", constants });
+    for (const pictures of [3, 1, 7]) {
+      const given = { pixels: numbers([pictures, 4, length, 6], pictures) };
+      const exact = await results(native, program, { ...given, ...weights });
+      const fed = await results(bf16!, program, { ...given, ...weights });
+      const constant = await compiled.run(given);
+      expect(await compiled.run(given)).toEqual(constant);
+      for (const name of ["keys", "half"]) {
+        expect(distance(exact[name]!, fed[name]!), name).toBeLessThan(CLOSE);
+        expect(distance(exact[name]!, constant[name]!), name).toBeLessThan(CLOSE);
+      }
+    }
+    await compiled.close();
   });
 
   it("computes two runs at once", async () => {

@@ -10,6 +10,7 @@ import { Bf16Executable } from "./bf16-executable.js";
 import { CallThread, callFunctions } from "./call-thread.js";
 import { Constants } from "./constants.js";
 import { type Partition, partition } from "./partition.js";
+import { inParts } from "./wide-products.js";
 
 /** What the engines of one process share. It stays for the life of the process. */
 let oneDnn: OneDnnApi | undefined;
@@ -53,7 +54,7 @@ export async function createBf16Engine(options: LibraryOptions = {}): Promise<En
     program: Program,
     { threads = availableParallelism(), constants: read }: CompileOptions = {},
   ): Promise<Executable> {
-    const parts = partition(program);
+    const parts = read ? inParts(partition(program)) : partition(program);
     const constants = read && (await addConstants(parts, read, threads));
     const sessions = new Map<EncodedProgram, Pointer>();
     try {

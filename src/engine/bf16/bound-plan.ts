@@ -111,7 +111,8 @@ export class BoundPlan {
       const result = writes.what as Tensor;
       if (over) {
         extend(this.#values, over, at);
-        this.#values.set(result, this.#values.get(over)!);
+        const index = this.#values.get(over);
+        if (index !== undefined) this.#values.set(result, index);
       } else if (writes.copy) open(this.#copies, result, BYTES.bfloat16, at);
       else write(result);
       const bytes = primitive.scratchpadBytes;

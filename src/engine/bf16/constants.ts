@@ -52,26 +52,28 @@ export class Constants {
     }
     for (const name of plain) this.#plain.set(name, await this.read(name));
 
-    const sizes = [...packed.values()].map((operand) => this.api.bytes(packedType(operand)));
+    // A weight that is packed in parts is read once.
+    const operands = [...packed.values()].sort((a, b) => (nameOf(a.source) < nameOf(b.source) ? -1 : 1));
+    const sizes = operands.map((operand) => this.api.bytes(packedType(operand)));
     const memory = sharedBytes(sizes.reduce((sum, bytes) => sum + aligned(bytes), 0));
     this.#kept.push(memory);
     let start = addressOf(memory);
-    let i = 0;
-    for (const [key, operand] of packed) {
+    let read: { readonly name: string; readonly data: Float32Array } | undefined;
+    for (const [i, operand] of operands.entries()) {
       const name = nameOf(operand.source);
-      await this.#pack(operand, this.#plain.get(name) ?? (await this.read(name)), start, thread);
-      this.#packed.set(key, start);
-      start += BigInt(aligned(sizes[i++]!));
+      if (read?.name !== name) read = { name, data: this.#plain.get(name) ?? (await this.read(name)) };
+      await this.#pack(operand, read.data, start, thread);
+      this.#packed.set(keyOf(operand), start);
+      start += BigInt(aligned(sizes[i]!));
     }
   }
 
   async #pack(operand: Operand, data: Float32Array, to: Pointer, thread: CallThread): Promise<void> {
     const { api } = this;
-    const { rows, columns, transposed } = operand as Operand & MatrixType;
-    const from: MatrixType = { rows, columns, dtype: "float32", transposed };
+    const { type: from, start } = lying(operand);
     const primitive = api.conversion(from, packedType(operand));
     const args: [number, Pointer][] = [
-      [ARGUMENT.source, api.memory(from, addressOf(data))],
+      [ARGUMENT.source, api.memory(from, addressOf(data) + BigInt(start * data.BYTES_PER_ELEMENT))],
       [ARGUMENT.destination, api.memory(packedType(operand), to)],
     ];
     const scratch = new Uint8Array(primitive.scratchpadBytes);
@@ -114,8 +116,17 @@ export const packedType = ({ rows, columns }: Operand): MatrixType => ({
   packed: true,
 });
 
-const keyOf = ({ source, rows, columns, transposed }: Operand): string =>
-  `${nameOf(source)}:${rows}:${columns}:${transposed}`;
+/** How a constant's matrix lies in memory, and the place of its first number. */
+function lying({ rows, columns, transposed, part }: Operand): { type: MatrixType; start: number } {
+  const type = { rows: rows as number, columns: columns as number, dtype: "float32" } as const;
+  if (!part) return { type: { ...type, transposed }, start: 0 };
+  const [row, column] = transposed ? [1, part.of.rows] : [part.of.columns, 1];
+  const start = part.start * (part.axis === "rows" ? row : column);
+  return { type: { ...type, stack: { sizes: [], strides: [row, column] } }, start };
+}
+
+const keyOf = ({ source, rows, columns, transposed, part }: Operand): string =>
+  `${nameOf(source)}:${rows}:${columns}:${transposed}:${part?.axis}:${part?.start}`;
 
 /** Whole lines of the processor's cache. */
 const aligned = (bytes: number): number => Math.ceil(bytes / 64) * 64;

@@ -10,6 +10,16 @@ export interface Operand {
   readonly transposed: boolean;
   /** Of a stack: how its matrices lie in `source`. */
   readonly view?: View;
+  /** Where it is some rows, or columns, of the matrix that `source` holds. */
+  readonly part?: Part;
+}
+
+export interface Part {
+  readonly axis: "rows" | "columns";
+  /** The first of them. */
+  readonly start: number;
+  /** The whole matrix. */
+  readonly of: { readonly rows: number; readonly columns: number };
 }
 
 /** A tensor in memory, and its axes in another order. */

@@ -5,15 +5,22 @@ import {
   gemm,
   grad,
   input,
+  layerNorm,
+  matMul,
   multiply,
   parameter,
   quickGelu,
   reshape,
   sigmoid,
+  softmax,
   sum,
+  swapLast,
   type Tensor,
+  transpose,
 } from "../../graph/index.js";
 import { partition } from "./partition.js";
+import type { ProductStep } from "./products.js";
+import { inParts } from "./wide-products.js";
 
 const transposeB = { transposeB: true };
 const x = input("x", "float32", ["rows", 8]);
@@ -95,5 +102,104 @@ describe("a program split at its products", () => {
     const w = parameter("w", [8, 2, 4]);
     const { steps } = partition({ outputs: { y: gemm(x, reshape(w, [8, 8]), undefined, transposeB) } });
     expect(steps).toMatchObject([{ kind: "product", b: { source: w, transposed: true } }]);
+  });
+
+  describe("beside them", () => {
+    const square = (name: string, y: Tensor) => gemm(y, parameter(name, [8, 8]), undefined, transposeB);
+    const norm = (name: string, y: Tensor) =>
+      layerNorm(y, parameter(`${name}.weight`, [8]), parameter(`${name}.bias`, [8]), 1e-5);
+    const heads = (y: Tensor) => transpose(reshape(y, ["pictures", 5, 2, 4]), [0, 2, 1, 3]);
+    const rows = input("x", "float32", ["5*pictures", 8]);
+
+    function attention(y: Tensor) {
+      const [q, k, v] = ["q", "k", "v"].map((name) => heads(square(name, y))) as [Tensor, Tensor, Tensor];
+      const weights = softmax(matMul(multiply(q, 0.5), swapLast(k)));
+      const merged = reshape(transpose(matMul(weights, v), [0, 2, 1, 3]), ["5*pictures", 8]);
+      return { weights, output: square("out", merged) };
+    }
+
+    it("oneDNN computes attention from product to product", () => {
+      const { output, weights } = attention(rows);
+      const { steps } = partition({ outputs: { output } });
+      expect(steps.map(({ kind }) => kind)).toEqual([
+        "product",
+        "product",
+        "product",
+        "rows",
+        "product",
+        "product",
+        "product",
+      ]);
+      expect(steps[2]).toMatchObject({ factor: 0.5, rounded: false });
+      expect(steps[5]).toMatchObject({ rounded: true });
+      expect(steps[5]).toHaveProperty("view.permutation", [0, 2, 1, 3]);
+      // Weights that somebody else reads are not only there in bf16.
+      const asked = partition({ outputs: { output, weights } }).steps;
+      expect(asked.filter(({ kind }) => kind === "product")).toHaveLength(5);
+    });
+
+    it("a product is added to what nothing needs later, in its memory", () => {
+      const first = square("first", rows);
+      const y = add(first, square("second", norm("n", first)));
+      const z = add(y, square("third", norm("m", y)));
+      const outputs = { out: square("last", z) };
+      const added = (steps: readonly { kind: string }[]) =>
+        steps.filter((step) => step.kind === "product" && (step as ProductStep).addend !== undefined).length;
+      const { steps } = partition({ outputs });
+      expect(steps.map(({ kind }) => kind)).toEqual([
+        "product",
+        "rows",
+        "product",
+        "rows",
+        "product",
+        "product",
+      ]);
+      expect(added(steps)).toBe(2);
+      expect(added(partition({ outputs: { ...outputs, y } }).steps)).toBe(0);
+      expect(added(partition({ outputs: { ...outputs, later: multiply(first, z) } }).steps)).toBe(1);
+      expect(added(partition({ outputs: { out: square("last", add(rows, first)) } }).steps)).toBe(0);
+    });
+
+    it("oneDNN turns over what products alone read, and a product's result for the caller", () => {
+      const patches = transpose(input("pixels", "float32", ["pictures", 3, 5, 8]), [0, 2, 1, 3]);
+      const y = square("w", reshape(patches, ["15*pictures", 8]));
+      const split = transpose(reshape(y, ["pictures", 5, 3, 8]), [0, 2, 1, 3]);
+      const { steps } = partition({ outputs: { split } });
+      expect(steps).toMatchObject([
+        { kind: "transposition", rounded: true },
+        { kind: "product" },
+        { kind: "transposition", rounded: false },
+      ]);
+      expect(partition({ outputs: { split, patches } }).steps[0]!.kind).toBe("segment");
+    });
+
+    it("gradients have what they need in float32", () => {
+      const loss = sum(attention(norm("n", rows)).output);
+      const { steps } = partition({ outputs: { dx: grad(loss, [rows])[0]! } });
+      expect(new Set(steps.map(({ kind }) => kind))).toEqual(new Set(["product", "segment"]));
+      const stacks = steps.filter((step) => step.kind === "product" && step.a.view);
+      expect(stacks).toEqual([]);
+    });
+
+    it("products are computed in parts where a wide result goes on into the next", () => {
+      const many = input("many", "float32", ["50*pictures", 8]);
+      const hidden = gelu(gemm(many, parameter("up", [2048, 8]), parameter("bias", [2048]), transposeB));
+      const y = sigmoid(gemm(hidden, parameter("down", [8, 2048]), parameter("b", [8]), transposeB));
+      const { steps } = inParts(partition({ outputs: { y } }));
+      expect(steps).toMatchObject([
+        { kind: "product", activation: "gelu", biasFrom: 0, b: { columns: 1024, part: { start: 0 } } },
+        { kind: "product", addend: undefined, b: { rows: 1024, part: { start: 0 } } },
+        { kind: "product", activation: "gelu", biasFrom: 1024, b: { columns: 1024, part: { start: 1024 } } },
+        { kind: "product", bias: undefined, b: { rows: 1024, part: { start: 1024 } } },
+        { kind: "segment" },
+      ]);
+      const [, first, , second] = steps as ProductStep[];
+      expect(second!.addend).toBe(first!.out);
+      const asked = partition({ outputs: { y, hidden } });
+      expect(inParts(asked).steps).toEqual(asked.steps);
+      const few = gelu(gemm(rows, parameter("up", [2048, 8]), undefined, transposeB));
+      const z = partition({ outputs: { z: gemm(few, parameter("down", [8, 2048]), undefined, transposeB) } });
+      expect(inParts(z).steps).toEqual(z.steps);
+    });
   });
 });

@@ -18,6 +18,8 @@ export interface ProductStep {
   readonly a: Operand;
   readonly b: Operand;
   readonly bias: Tensor | undefined;
+  /** The first number of the bias that is used. Default 0. */
+  readonly biasFrom?: number;
   /** What is done to the result, within the product, in this order. */
   readonly factor: number | undefined;
   readonly activation: Activation | undefined;

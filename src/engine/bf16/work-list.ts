@@ -4,7 +4,9 @@ import type { Tensor } from "../../graph/tensor.js";
 import { ARGUMENT, type MatrixType, type Primitive, type Stack } from "../onednn/onednn-api.js";
 import type { Primitives } from "../onednn/primitives.js";
 import type { Pointer } from "../onnxruntime-api.js";
+import { BYTES } from "../signature.js";
 import { type Constants, packedType } from "./constants.js";
+import { addressOf } from "./native-words.js";
 import { isLeaf, type Operand, type View } from "./operands.js";
 import type { Partition, SegmentStep } from "./partition.js";
 import type { ProductStep } from "./products.js";
@@ -97,7 +99,7 @@ export class WorkList {
       { place: ARGUMENT.source, type: a, what: step.a.source, copy: true },
       { place: ARGUMENT.weights, type: b, what: packed ?? step.b.source, copy: true },
     ];
-    if (bias) reads.push({ place: ARGUMENT.bias, type: bias, what: step.bias!, copy: false });
+    if (bias) reads.push({ place: ARGUMENT.bias, type: bias, what: this.#biasOf(step), copy: false });
     this.#add(
       primitives.product(a, b, out, { bias, factor, activation, added: addend !== undefined }),
       reads,
@@ -105,6 +107,12 @@ export class WorkList {
       addend,
     );
     if (rounded) this.#copies.add(step.out);
+  }
+
+  /** Some numbers of a bias are found by their address: those of a constant. */
+  #biasOf({ bias, biasFrom = 0 }: ProductStep): Tensor | Pointer {
+    if (biasFrom === 0) return bias!;
+    return addressOf(this.context.constants!.plain(bias!)!) + BigInt(BYTES.float32 * biasFrom);
   }
 
   #addCopy(source: Tensor): void {
@@ -145,14 +153,16 @@ export class WorkList {
     });
   }
 
-  #addTransposition({ source, view, out }: TranspositionStep): void {
+  #addTransposition({ source, view, out, rounded }: TranspositionStep): void {
     const from = this.#view(view, "float32");
-    const to = this.#view({ shape: out.shape, permutation: out.shape.map((_, axis) => axis) }, "float32");
-    if (to.rows * to.columns === 0) return;
+    const lying = { shape: out.shape, permutation: out.shape.map((_, axis) => axis) };
+    const to = this.#view(lying, rounded ? "bfloat16" : "float32");
+    if (to.rows * to.columns * to.stack!.sizes.reduce((x, y) => x * y, 1) === 0) return;
     this.#addConversion(
       { place: ARGUMENT.source, type: from, what: source, copy: false },
-      { place: ARGUMENT.destination, type: to, what: out, copy: false },
+      { place: ARGUMENT.destination, type: to, what: out, copy: rounded },
     );
+    if (rounded) this.#copies.add(out);
   }
 
   #add(primitive: Primitive, reads: readonly Argument[], writes: Argument, over?: Tensor): void {
