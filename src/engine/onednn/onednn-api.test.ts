@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { OneDnnApi } from "./onednn-api.js";
+import { type MatrixType, OneDnnApi } from "./onednn-api.js";
 import { openOneDnn } from "./onednn-library.js";
 import { Primitives } from "./primitives.js";
 
@@ -44,6 +44,23 @@ describe.skipIf(!api)("oneDNN", () => {
     const { implementation, scratchpadBytes } = api!.product(bf16(64, 32), bf16(32, 48, true), float(64, 48));
     expect(implementation).toMatch(/bf16|amx/);
     expect(scratchpadBytes).toBeGreaterThanOrEqual(0);
+  });
+
+  it("multiplies heads where they lie, and adds to what is there, as fast as plain matrices", () => {
+    const [pictures, heads, length, size] = [3, 4, 50, 64];
+    const width = heads * size;
+    const stack = (rows: number, columns: number, strides: readonly number[], dtype: MatrixType["dtype"]) =>
+      ({ rows, columns, dtype, stack: { sizes: [pictures, heads], strides } }) as const;
+    const lying = [length * width, size, width, 1];
+    const head = stack(length, size, lying, "bfloat16");
+    const turned = stack(size, length, [length * width, size, 1, width], "bfloat16");
+    const scores = (dtype: MatrixType["dtype"]) =>
+      stack(length, length, [heads * length * length, length * length, length, 1], dtype);
+    const plain = api!.product(bf16(64, 64), bf16(64, 64), float(64, 64)).implementation;
+    expect(api!.product(head, turned, scores("float32"), { factor: 0.125 }).implementation).toBe(plain);
+    expect(api!.product(scores("bfloat16"), head, head).implementation).toBe(plain);
+    const sum = api!.product(bf16(64, 64), bf16(64, 64), float(64, 64), { bias: float(1, 64), added: true });
+    expect(sum.implementation).toBe(plain);
   });
 
   it("refuses matrices that do not fit", () => {
