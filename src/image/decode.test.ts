@@ -126,6 +126,10 @@ describe("PNG files of RGB and RGBA", () => {
     expect(plainPng(png(5, 3, filters, [chunk("tEXt", Buffer.from("a\0b"))]).file)).toBeDefined();
     expect(plainPng(png(5, 3, filters, [chunk("eXIf", Buffer.from("MM\0*"))]).file)).toBeUndefined();
     expect(plainPng(png(5, 3, filters, [chunk("ABCD", Buffer.from("?"))]).file)).toBeUndefined();
+    const large = Buffer.from(file);
+    large.writeUInt32BE(500_000, 16);
+    large.writeUInt32BE(crc32(large.subarray(12, 29)), 29);
+    expect(plainPng(large)).toBeUndefined();
     for (let length = 8; length < file.length; length += 3)
       expect(plainPng(file.subarray(0, length))).toBeUndefined();
     for (let at = 8; at < file.length; at++) {

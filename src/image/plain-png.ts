@@ -1,6 +1,6 @@
 /**
- * PNG files as most are (PNG specification, third edition, W3C 2025): RGB or RGBA of 8 bits, not interlaced. To decode them is
- * hardly more than to inflate them; libvips takes twice as long, and its objects as long again on the main thread.
+ * Small PNG files as most are (PNG specification, third edition, W3C 2025): RGB or RGBA of 8 bits, not interlaced. To decode them
+ * is hardly more than to inflate them; libvips takes twice as long, and its objects as long again on the main thread.
  */
 import { promisify } from "node:util";
 import { crc32, inflate } from "node:zlib";
@@ -16,6 +16,8 @@ export interface PlainPng {
 }
 
 const SIGNATURE_BYTES = 8;
+/** Samples up to which that holds: with more, libvips' ways weigh less, and it needs half the memory. */
+const MOST_SAMPLES = 4e6;
 /** By IHDR's colour type. */
 const CHANNELS: Readonly<Record<number, 3 | 4>> = { 2: 3, 6: 4 };
 
@@ -52,7 +54,10 @@ function plainHeader(data: Uint8Array): Omit<PlainPng, "deflated"> | undefined {
   const [depth, colourType, compression, filters, interlacing] = data.subarray(8);
   const channels = CHANNELS[colourType!];
   const isPlain = depth === 8 && compression === 0 && filters === 0 && interlacing === 0;
-  return isPlain && channels && width > 0 && height > 0 ? { width, height, channels } : undefined;
+  const samples = width * height * (channels ?? 0);
+  return isPlain && channels && samples > 0 && samples <= MOST_SAMPLES
+    ? { width, height, channels }
+    : undefined;
 }
 
 /** A chunk that a decoder has to understand has a capital as its first letter. */
