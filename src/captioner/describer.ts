@@ -1,6 +1,7 @@
 import type { HostTensors } from "../engine/compile.js";
 import type { HostTensor } from "../engine/engine.js";
 import { DecoderSession } from "../generation/decoder-session.js";
+import { FloatPool } from "../generation/float-pool.js";
 import { type GenerateOptions, generate } from "../generation/generate.js";
 import type { Search } from "../generation/search.js";
 import type { CaptionerConfig } from "../model/config.js";
@@ -35,6 +36,8 @@ interface Pixels {
 
 /** From pixels to captions: encodes pictures once, runs the searches of all their languages, and decodes the tokens. */
 export class Describer {
+  readonly #pool = new FloatPool();
+
   constructor(
     private readonly runner: ModelRunner,
     private readonly config: CaptionerConfig,
@@ -129,12 +132,14 @@ export class Describer {
   async #encode(pictures: readonly Pixels[]): Promise<SeenPictures> {
     const { channels, imageSize } = this.config.vision;
     const pixels = channels * imageSize * imageSize;
-    const data = new Float32Array(pictures.length * pixels);
+    const data = this.#pool.take(pictures.length * pixels).subarray(0, pictures.length * pixels);
     pictures.forEach(({ pixelValues }, i) => {
       data.set(pixelValues, i * pixels);
     });
     const shape = [pictures.length, channels, imageSize, imageSize];
-    return this.runner.encode({ dtype: "float32", shape, data });
+    const seen = await this.runner.encode({ dtype: "float32", shape, data });
+    this.#pool.give(data);
+    return seen;
   }
 
   /** One more pass over the finished captions, which is cheaper than keeping the attention of all that were tried. */

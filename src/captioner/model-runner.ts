@@ -28,13 +28,29 @@ export class HostRunner implements ModelRunner {
 
   constructor(private readonly programs: ModelPrograms) {}
 
-  async encode(pixelValues: HostTensor): Promise<HostTensors> {
-    const { vision, decoder } = this.programs.config;
-    const positions = (vision.imageSize / vision.patchSize) ** 2 + 1;
-    const size = pixelValues.shape[0]! * positions * decoder.hiddenSize;
+  async encode({ dtype, shape, data }: HostTensor): Promise<HostTensors> {
+    const { decoder } = this.programs.config;
+    const [pictures, ...picture] = shape as [number, ...number[]];
+    const width = this.#positions * decoder.hiddenSize;
     const names = Array.from({ length: decoder.layers }, (_, i) => [`cross.${i}.key`, `cross.${i}.value`]);
-    const memory = Object.fromEntries(names.flat().map((name) => [name, this.#pool.take(size)]));
-    return (await this.programs.get("encode")).run({ pixelValues }, memory);
+    const memory = names.flat().map((name) => [name, this.#pool.take(pictures * width)] as const);
+    const program = await this.programs.get("encode");
+    const pixels = data.length / pictures;
+    const most = this.#picturesAtOnce;
+    for (let first = 0; first < pictures; first += most) {
+      const end = Math.min(first + most, pictures);
+      const part = data.subarray(first * pixels, end * pixels);
+      await program.run(
+        { pixelValues: { dtype, shape: [end - first, ...picture], data: part } },
+        Object.fromEntries(memory.map(([name, all]) => [name, all.subarray(first * width, end * width)])),
+      );
+    }
+    const each = [decoder.heads, this.#positions, decoder.hiddenSize / decoder.heads];
+    return Object.fromEntries(
+      memory.map(([name, all]) => {
+        return [name, { dtype, shape: [pictures, ...each], data: all.subarray(0, pictures * width) }];
+      }),
+    );
   }
 
   async searchMemory(seen: HostTensors, searches: number): Promise<StepMemory> {
@@ -53,4 +69,21 @@ export class HostRunner implements ModelRunner {
   close(): Promise<void> {
     return this.programs.close();
   }
+
+  /** What the decoder sees of a picture. */
+  get #positions(): number {
+    const { imageSize, patchSize } = this.programs.config.vision;
+    return (imageSize / patchSize) ** 2 + 1;
+  }
+
+  /** A large model's weights are read once for all pictures; a small one's stay in the cache, where pictures should, too. */
+  get #picturesAtOnce(): number {
+    if (!this.programs.isSmall) return Number.POSITIVE_INFINITY;
+    const { intermediateSize } = this.programs.config.vision;
+    const bytes = this.#positions * intermediateSize * Float32Array.BYTES_PER_ELEMENT;
+    return Math.max(1, Math.floor(CACHE / bytes));
+  }
 }
+
+/** Bytes of a layer's widest result that leave room for what it is made of in the cache of a processor's core. */
+const CACHE = 2 ** 20;

@@ -51,6 +51,10 @@ export class Programs<Config, Name extends string> {
     return this.weights.config;
   }
 
+  get isSmall(): boolean {
+    return this.weights.size <= SMALL_MODEL;
+  }
+
   get(name: Name): Promise<CompiledProgram> {
     let program = this.#compiled.get(name);
     if (!program) {
@@ -62,7 +66,7 @@ export class Programs<Config, Name extends string> {
 
   async #compile(name: Name): Promise<CompiledProgram> {
     await nextTurn(); // Whoever waits for the event loop goes first.
-    const { config, locations, externalData, converted, int8, size, read } = this.weights;
+    const { config, locations, externalData, converted, int8, read } = this.weights;
     const { threads, dtype } = this.options;
     const program = { outputs: this.outputs[name](config, int8) };
     const shared = { ...(threads !== undefined && { threads }) };
@@ -72,7 +76,7 @@ export class Programs<Config, Name extends string> {
       ...shared,
       weights: locations,
       ...(externalData !== undefined && { externalData }),
-      prepack: size <= SMALL_MODEL || this.often.includes(name),
+      prepack: this.isSmall || this.often.includes(name),
     });
     return { ...compiled, run: (feeds, into) => compiled.run({ ...converted, ...feeds }, into) };
   }

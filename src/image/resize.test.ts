@@ -86,6 +86,13 @@ describe("resizeBicubic", () => {
       { numRuns: 30 },
     );
   });
+
+  it("takes rows of any length", () => {
+    const rows = { width: 2_000_000, height: 2, data: new Uint8Array(12_000_000).fill(77) };
+    const { data } = resizeBicubic(rows, { width: 2_000_000, height: 1 });
+    expect(data.length).toBe(6_000_000);
+    expect(data.every((byte) => byte === 77)).toBe(true);
+  });
 });
 
 function crop(

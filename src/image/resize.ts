@@ -3,14 +3,8 @@
  * widens with the reduction, fixed-point weights, a horizontal pass rounded to bytes, then a vertical one.
  */
 import { type Pausable, runAtOnce } from "../pausable.js";
+import { type FilterTaps, filterColumns, filterRow, ONE } from "./filter-rows.js";
 import type { RgbImage } from "./pixels.js";
-
-/** 8 bits for the sample and 2 of headroom, because bicubic weights overshoot. */
-const PRECISION_BITS = 32 - 8 - 2;
-const ONE = 2 ** PRECISION_BITS;
-const HALF = 1 << (PRECISION_BITS - 1);
-// A sum becomes a byte as in Pillow's `clip8`: the shift drops the fraction, and the clamped array clips it. Sums are
-// integers of 32 bits, as in Pillow; said so (`Math.imul`, `| 0`), they are not watched for growing beyond.
 
 /** A rectangle in pixels of the resized picture. */
 export interface Window {
@@ -57,28 +51,25 @@ export function* resizing(image: RgbImage, options: ResizeOptions): Pausable<Rgb
   // Only the source rows that some output row reads go through the horizontal pass.
   const firstRow = rows.starts[0]!;
   const endRow = rows.starts[size.height - 1]! + rows.counts[size.height - 1]!;
-  const rowBytes = size.width * 3;
-  const across = new Uint8ClampedArray((endRow - firstRow) * rowBytes);
+  const [sourceBytes, rowBytes] = [image.width * 3, size.width * 3];
+  const across = new Uint8Array((endRow - firstRow) * rowBytes);
   for (let y = firstRow; y < endRow; y++) {
-    filterRow(image, y, columns, across.subarray((y - firstRow) * rowBytes));
+    const to = (y - firstRow) * rowBytes;
+    filterRow(
+      image.data.subarray(y * sourceBytes, (y + 1) * sourceBytes),
+      columns,
+      across.subarray(to, to + rowBytes),
+    );
     yield;
   }
-  const data = new Uint8ClampedArray(size.height * rowBytes);
+  const data = new Uint8Array(size.height * rowBytes);
   for (let i = 0; i < size.height; i++) {
-    const source = across.subarray((rows.starts[i]! - firstRow) * rowBytes);
+    const from = (rows.starts[i]! - firstRow) * rowBytes;
+    const source = across.subarray(from, from + rows.counts[i]! * rowBytes);
     filterColumns(source, rows, i, data.subarray(i * rowBytes, (i + 1) * rowBytes));
     yield;
   }
-  return { ...size, data: new Uint8Array(data.buffer) };
-}
-
-/** For each output position: the input positions it reads and their fixed-point weights. */
-interface FilterTaps {
-  readonly starts: Int32Array;
-  readonly counts: Int32Array;
-  /** `stride` weights for each output position, of which `counts` are used. */
-  readonly weights: Int32Array;
-  readonly stride: number;
+  return { ...size, data };
 }
 
 /** Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for outputs `first` to `first + count - 1`. */
@@ -131,40 +122,4 @@ function bicubic(x: number): number {
   if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
   if (d < 2) return (((d - 5) * d + 8) * d - 4) * a;
   return 0;
-}
-
-/** The horizontal pass over source row `y`: as many RGB bytes as there are taps' outputs, written to `out`. */
-function filterRow(image: RgbImage, y: number, columns: FilterTaps, out: Uint8ClampedArray): void {
-  const { starts, counts, weights, stride } = columns;
-  const source = image.data;
-  let to = 0;
-  for (let i = 0; i < starts.length; i++) {
-    let from = (y * image.width + starts[i]!) * 3;
-    let red = HALF;
-    let green = HALF;
-    let blue = HALF;
-    for (let w = i * stride, end = w + counts[i]!; w < end; w++) {
-      const weight = weights[w]!;
-      red = (red + Math.imul(source[from]!, weight)) | 0;
-      green = (green + Math.imul(source[from + 1]!, weight)) | 0;
-      blue = (blue + Math.imul(source[from + 2]!, weight)) | 0;
-      from += 3;
-    }
-    out[to++] = red >> PRECISION_BITS;
-    out[to++] = green >> PRECISION_BITS;
-    out[to++] = blue >> PRECISION_BITS;
-  }
-}
-
-/** The vertical pass for output row `i`; `source` starts with the first row that it reads, each as long as `out`. */
-function filterColumns(source: Uint8ClampedArray, rows: FilterTaps, i: number, out: Uint8ClampedArray): void {
-  const { counts, weights, stride } = rows;
-  const first = i * stride;
-  const end = first + counts[i]!;
-  for (let x = 0; x < out.length; x++) {
-    let sum = HALF;
-    for (let w = first, from = x; w < end; w++, from += out.length)
-      sum = (sum + Math.imul(source[from]!, weights[w]!)) | 0;
-    out[x] = sum >> PRECISION_BITS;
-  }
 }

@@ -60,6 +60,8 @@ export class App {
   readonly #service: CaptionService;
   readonly #bodies: BodyBudget;
   #draining = false;
+  /** What refusals wait for. */
+  #held = Promise.resolve();
   #idle = (): void => {};
   readonly fetch: Hono<Env>["fetch"];
 
@@ -99,12 +101,24 @@ export class App {
     return answered;
   }
 
+  /**
+   * Keeps those waiting who are refused from now on: they would come again at once.
+   * @returns lets them have their answers
+   */
+  holdRefusals(): () => void {
+    let letGo = (): void => {};
+    this.#held = new Promise((resolve) => {
+      letGo = resolve;
+    });
+    return letGo;
+  }
+
   #routes(): Hono<Env> {
     const { settings, files, modelFiles, translations, version } = this.parts;
     const app = new Hono<Env>();
     app.use((c, next) => {
       this.#begin(c);
-      return next();
+      return this.#draining ? this.#refuse(c, next) : next();
     });
     if (settings.cors.length > 0)
       app.use(
@@ -208,7 +222,7 @@ export class App {
     const { settings, log } = this.parts;
     const request = new RequestContext(c.env, settings);
     c.set("request", request);
-    this.#open.add(request);
+    if (!this.#draining) this.#open.add(request);
     c.env.outgoing.once("close", () => {
       this.#open.delete(request);
       if (this.#open.size === 0) this.#idle();
@@ -220,9 +234,14 @@ export class App {
     });
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) c.header(name, value);
     c.header("x-request-id", request.id);
-    if (!this.#draining) return;
+  }
+
+  /** What becomes of a request once the server has been told to stop. */
+  async #refuse(c: Context<Env>, next: () => Promise<void>): Promise<void> {
     c.header("connection", "close");
-    if (!PROBES.includes(c.req.path)) throw shuttingDown();
+    if (PROBES.includes(c.req.path)) return next();
+    await this.#held;
+    throw shuttingDown();
   }
 
   /** Keys, pages of other sites, rates. */

@@ -32,9 +32,8 @@ export class RequestContext {
     this.key = givenKey(header("authorization"), header("x-api-key"));
     const address = clientAddress(socket.remoteAddress, header("x-forwarded-for"), trustProxy);
     this.client = apiKeys.length > 0 ? `key ${this.key}` : address;
-    const late = new HttpError("deadline-exceeded", `The answer was not ready within ${deadline} s.`);
     this.#timers = [
-      setTimeout(() => this.stop(late), deadline * 1000),
+      setTimeout(() => this.stop(late(deadline)), deadline * 1000),
       setTimeout(() => socket.destroy(), (deadline + GRACE) * 1000),
     ];
   }
@@ -56,8 +55,8 @@ export class RequestContext {
   /** To be called once the answer is out or the connection gone; what the log says of the request. */
   end() {
     this.takeTime();
-    this.stop(new HttpError("client-left", "The connection was closed."));
     const { incoming, outgoing } = this.http;
+    if (!outgoing.writableFinished) this.stop(new HttpError("client-left", "The connection was closed."));
     return {
       id: this.id,
       method: incoming.method ?? "",
@@ -67,4 +66,8 @@ export class RequestContext {
       ...(this.pictures > 0 && { pictures: this.pictures }),
     };
   }
+}
+
+function late(deadline: number): HttpError {
+  return new HttpError("deadline-exceeded", `The answer was not ready within ${deadline} s.`);
 }

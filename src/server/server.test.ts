@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -411,6 +412,30 @@ describe("too much, too long, going away", () => {
     for (const answer of await Promise.all(accepted)) expect(answer.status).toBe(200);
     expect(await closed).toBe(true);
     await expect(fetch(`${stopping.url}/healthz`)).rejects.toThrow();
+  });
+
+  it("cuts nobody off who comes while it closes", async () => {
+    const stopping = await testServer(captioner);
+    const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+    const outcomes = new Set<number | string>();
+    const client = async (): Promise<void> => {
+      for (let last: number | string = ""; last !== "ECONNREFUSED"; outcomes.add(last)) {
+        const sent = request(`${stopping.url}/v1/models`, { agent }).end();
+        last = await once(sent, "response").then(
+          async ([answer]: IncomingMessage[]) => {
+            for await (const _ of answer!);
+            return answer!.statusCode!;
+          },
+          (error: NodeJS.ErrnoException) => error.code!,
+        );
+      }
+    };
+    const clients = Array.from({ length: 64 }, client);
+    await vi.waitFor(() => expect(outcomes).toContain(200));
+    expect(await stopping.close()).toBe(true);
+    await Promise.all(clients);
+    agent.destroy();
+    expect(outcomes).toEqual(new Set([200, 503, "ECONNREFUSED"]));
   });
 
   it("refuses a request that was on its way when it closed", async () => {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { setTimeout } from "node:timers/promises";
+import { createServer, type Server } from "node:http";
+import { type AddressInfo, Server as Listener } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { LingolensError } from "../errors.js";
 import { App, type AppParts } from "./app.js";
@@ -20,6 +20,10 @@ export interface RunningServer {
 
 /** Milliseconds for requests that clients sent before they could know that nobody listens any more. */
 const LAST_REQUESTS = 1000;
+
+/** Milliseconds without a newcomer after which nobody is thought to be on the way; and for which that is waited at most. */
+const SILENCE = 50;
+const LONGEST_NOISE = 500;
 
 /** Connections beyond these are closed at once. */
 const MAX_CONNECTIONS = 4096;
@@ -65,13 +69,36 @@ export async function startServer(
     async close() {
       const answered = await app.drain(shutdownDeadline);
       const closed = once(server, "close");
+      // Connections that the system has and Node has not yet are reset when the listener closes. There are none of clients
+      // that wait for an answer.
+      const letGo = app.holdRefusals();
+      await silence(server, "connection");
+      Listener.prototype.close.call(server); // The server's own would cut clients off that are about to send.
+      letGo();
+      await Promise.race([closed, silence(server, "request")]);
       server.close();
       // Requests that were on their way are refused, too, and who still sends can read why.
-      await Promise.race([closed, setTimeout(LAST_REQUESTS, undefined, { ref: false })]);
+      await Promise.race([closed, delay(LAST_REQUESTS, undefined, { ref: false })]);
       await Promise.race([closed, gentlyClosed()]);
       server.closeAllConnections();
       await closed;
       return answered;
     },
   };
+}
+
+/** Waits until there was no such event for a while. */
+function silence(server: Server, event: "connection" | "request"): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(silent);
+      clearTimeout(latest);
+      server.off(event, wait);
+      resolve();
+    };
+    const silent = setTimeout(end, SILENCE);
+    const latest = setTimeout(end, LONGEST_NOISE);
+    const wait = (): void => void silent.refresh();
+    server.on(event, wait);
+  });
 }

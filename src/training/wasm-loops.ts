@@ -1,10 +1,26 @@
 /**
  * The loops of training over large arrays in WebAssembly, four numbers at a time: the same operations in the same order as
  * their JavaScript, with the same bits, in a fraction of the time. Plain JavaScript has no such vectors.
- *
- * The module is written here, instruction by instruction (WebAssembly core specification 2.0, chapter 5), since that is
- * less than a compiler's package would be.
  */
+import {
+  advance,
+  type Code,
+  code,
+  F32,
+  F64,
+  get,
+  I32,
+  i32,
+  leb,
+  load,
+  plus,
+  set,
+  store,
+  until,
+  vectors,
+  type WasmFunction,
+  wasmModule,
+} from "../wasm-code.js";
 
 /** Exports of the module; they take byte addresses in its memory and work on whole vectors. */
 export interface WasmLoops {
@@ -40,31 +56,10 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The module, compiled once; it imports the memory that it works on as `env.memory`. */
 export function wasmLoops(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(moduleBytes());
+  compiled ??= new WebAssembly.Module(wasmModule(functions, "shared"));
   return compiled;
 }
 
-type Code = readonly number[];
-const code = (...parts: readonly (number | Code)[]): Code => parts.flat();
-
-const [I32, F32, F64, V128] = [0x7f, 0x7d, 0x7c, 0x7b];
-
-const get = (local: number): Code => [0x20, local];
-const set = (local: number, value: Code): Code => code(value, 0x21, local);
-const advance = (local: number, bytes: number): Code => set(local, code(get(local), 0x41, bytes, 0x6a));
-/** Runs `body` until the address in `local` has come to the one in `end`; not at all where it is there already. */
-const until = (local: number, end: number, body: Code): Code =>
-  code([0x02, 0x40, 0x03, 0x40], get(local), get(end), [0x4f, 0x0d, 1], body, [0x0c, 0, 0x0b, 0x0b]);
-
-/** An instruction on vectors: all of its inputs, then its number as LEB128. */
-const vectors =
-  (opcode: number) =>
-  (...inputs: Code[]): Code =>
-    code(...inputs, 0xfd, leb(opcode));
-/** Four float32 at an address, and the reverse. */
-const load = (address: number, offset = 0): Code => code(get(address), 0xfd, 0x00, 2, offset);
-const store = (address: number, value: Code, offset = 0): Code =>
-  code(get(address), value, 0xfd, 0x0b, 1, offset);
 const splat = vectors(0x13);
 const [sqrt, add, subtract, multiply, divide] = [
   vectors(0xe3),
@@ -115,8 +110,8 @@ function adamWBody(rounds: boolean): Code {
       code(
         four(low, 0),
         four(high, 16),
-        ...[parameters, gradients, mean, square].map((address) => advance(address, 32)),
-        rounds ? code(store(rounded, narrowed(get(low), get(high))), advance(rounded, 16)) : [],
+        ...[parameters, gradients, mean, square].map((address) => advance(address, i32(32))),
+        rounds ? code(store(rounded, narrowed(get(low), get(high))), advance(rounded, i32(16))) : [],
       ),
     ),
   );
@@ -129,7 +124,6 @@ function squaresBody(): Code {
   const quarter = 7;
   const [addDouble, multiplyDouble] = [vectors(0xf0), vectors(0xf2)];
   const quarters = [x, 8, 9, 10];
-  const plus = (a: Code, b: Code): Code => code(a, b, 0x6a);
   const addSquares = (offset: number): Code =>
     code(
       ...sums.map((sum, i) => {
@@ -141,13 +135,13 @@ function squaresBody(): Code {
   const [total, ...more] = sums.map(get) as [Code, ...Code[]];
   const lane = (index: number): Code => code(get(value), 0xfd, 0x21, index);
   return code(
-    set(quarter, code(get(end), get(x), 0x6b, [0x41, 2, 0x76])), // (end − x) >> 2
+    set(quarter, code(get(end), get(x), 0x6b, i32(2), 0x76)), // (end − x) >> 2
     ...[1, 2, 3].map((i) => set(quarters[i]!, plus(get(quarters[i - 1]!), get(quarter)))),
     set(end, get(quarters[1]!)),
     until(
       x,
       end,
-      code(...[0, 8, 16, 24].map(addSquares), ...quarters.map((address) => advance(address, 32))),
+      code(...[0, 8, 16, 24].map(addSquares), ...quarters.map((address) => advance(address, i32(32)))),
     ),
     set(
       value,
@@ -161,11 +155,11 @@ function squaresBody(): Code {
 
 /** Eight float32 in bf16, rounded to the nearest, to the even one of two. */
 function narrowed(low: Code, high: Code): Code {
-  const integer = (...signed: number[]): Code => code(0x41, signed, 0xfd, 0x11); // i32.const, LEB128, in all lanes
+  const integer = (value: number): Code => code(i32(value), 0xfd, 0x11); // In all lanes.
   const [sum, and, narrow] = [vectors(0xae), vectors(0x4e), vectors(0x86)];
-  const shifted = (value: Code): Code => code(value, [0x41, 16], 0xfd, leb(0xad));
+  const shifted = (value: Code): Code => code(value, i32(16), 0xfd, leb(0xad));
   const rounded = (bits: Code): Code =>
-    shifted(sum(sum(bits, integer(0xff, 0xff, 0x01)), and(shifted(bits), integer(1))));
+    shifted(sum(sum(bits, integer(0x7fff)), and(shifted(bits), integer(1))));
   return narrow(rounded(low), rounded(high));
 }
 
@@ -174,46 +168,19 @@ function roundBody(): Code {
   return until(
     x,
     end,
-    code(store(rounded, narrowed(load(x), load(x, 16))), advance(x, 32), advance(rounded, 16)),
+    code(store(rounded, narrowed(load(x), load(x, 16))), advance(x, i32(32)), advance(rounded, i32(16))),
   );
 }
 
-function moduleBytes(): Uint8Array<ArrayBuffer> {
-  const vector = (items: readonly Code[]): Code => code(leb(items.length), ...items);
-  const section = (id: number, content: Code): Code => code(id, leb(content.length), content);
-  const text = (value: string): Code => code(leb(value.length), [...Buffer.from(value)]);
-  const type = (parameters: Code, results: Code): Code =>
-    code(0x60, vector(parameters.map((t) => [t])), vector(results.map((t) => [t])));
-  /** @param integers locals after the vectors */
-  const body = (vectors: number, instructions: Code, integers = 0): Code => {
-    const content = code([2, ...leb(vectors), V128, ...leb(integers), I32], instructions, 0x0b);
-    return code(leb(content.length), content);
-  };
-  const adamWType = (addresses: number) =>
-    type([...Array(addresses).fill(I32), ...Array(NUMBERS).fill(F32)], []);
-  const squaresType = type([I32, I32], [F64]);
-  const roundType = type([I32, I32, I32], []);
-  const sharedMemory = code(text("env"), text("memory"), [0x02, 0x03, 1], leb(65_536));
-  const functions: Readonly<Record<keyof WasmLoops, Code>> = {
-    adamW: body(NUMBERS + 5, adamWBody(false)),
-    adamWRounded: body(NUMBERS + 5, adamWBody(true)),
-    squares: body(5, squaresBody(), 4),
-    round: body(0, roundBody()),
-  };
-  const names = Object.keys(functions);
-  return Uint8Array.from(
-    code(
-      [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-      section(1, vector([adamWType(5), adamWType(6), squaresType, roundType])),
-      section(2, vector([sharedMemory])),
-      section(3, vector(names.map((_, i) => [i]))),
-      section(7, vector(names.map((name, i) => code(text(name), [0, i])))),
-      section(10, vector(Object.values(functions))),
-    ),
-  );
-}
+const adamW = (rounds: boolean): WasmFunction => ({
+  parameters: [...Array(rounds ? 6 : 5).fill(I32), ...Array(NUMBERS).fill(F32)],
+  vectors: NUMBERS + 5,
+  body: adamWBody(rounds),
+});
 
-/** An unsigned number as LEB128. */
-function leb(value: number): Code {
-  return value < 128 ? [value] : [(value & 127) | 128, ...leb(value >>> 7)];
-}
+const functions: Readonly<Record<keyof WasmLoops, WasmFunction>> = {
+  adamW: adamW(false),
+  adamWRounded: adamW(true),
+  squares: { parameters: [I32, I32], results: [F64], vectors: 5, integers: 4, body: squaresBody() },
+  round: { parameters: [I32, I32, I32], vectors: 0, body: roundBody() },
+};
