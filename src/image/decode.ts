@@ -7,7 +7,6 @@ import { LingolensError } from "../errors.js";
 import { runInSlices } from "../pausable.js";
 import { decodingGif, gifSize } from "./gif.js";
 import type { RgbImage } from "./pixels.js";
-import { decodePlainPng, plainPng } from "./plain-png.js";
 import { cmykToRgb, gray16ToRgb, highBytesToRgb, type Samples } from "./samples.js";
 import { type ImageFormat, sniff } from "./sniff.js";
 
@@ -40,12 +39,6 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
     if (format === "GIF") {
       refuseAbove(maxPixels, gifSize(bytes), name);
       return await runInSlices(decodingGif(bytes));
-    }
-    const plain = format === "PNG" ? plainPng(bytes) : undefined;
-    if (plain) {
-      refuseAbove(maxPixels, plain, name);
-      const image = await decodePlainPng(plain);
-      if (image) return image;
     }
     // As in PIL, damage and truncation are errors, and what libvips calls a warning is not.
     const file = sharp(bytes, { failOn: "error", ignoreIcc: true, limitInputPixels: false });
