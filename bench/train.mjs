@@ -1,13 +1,13 @@
 // A training step of the original's size: 546 million parameters, 8 pictures with a caption of 32 tokens, float32.
 //
-//     npm run build && LINGOLENS_SHARED=DIR LINGOLENS_PEER_PYTHON=python node bench/train.mjs [--only NAME...]
+//     npm run build && LINGOLENS_SHARED=DIR LINGOLENS_PEER_PYTHON=python node bench/train.mjs [--only NAME]…
 //         [--batch 8] [--length 32] [--json]
 //
 // Prints the step's time against PyTorch's (peers/hf_train.py in the folder of fixtures, in the same run), in float32 and
 // in bf16 autocast, both with fused AdamW; the largest memory of both; how much of forward and backward's time the engine
 // would need for their matrix products alone; the step's time with a frozen encoder, and with cross-attention and
 // projection trained alone; and the step and its products in bf16, where oneDNN and the processor have it. Without the two
-// variables there is no peer. --only: full, encoder, cross, products, bf16, bf16-products, peer.
+// variables there is no peer. --only, which may be repeated: full, encoder, cross, products, bf16, bf16-products, peer.
 // It needs 12 GB of memory and takes some minutes.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

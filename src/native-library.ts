@@ -1,5 +1,8 @@
 import koffi from "koffi";
 
+/** The address of something native. */
+export type Pointer = bigint;
+
 /** To be kept while its functions are called: koffi unloads a library whose handle has been collected. */
 export type NativeLibrary = ReturnType<typeof koffi.load>;
 

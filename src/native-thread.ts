@@ -1,9 +1,6 @@
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
 
-/** The address of something native. */
-export type Pointer = bigint;
-
 /**
  * A thread that makes native calls, for as long as they take, one list of them after the other. A call made off the main
  * thread one by one costs a tenth of a millisecond until it is begun and heard of. Calls come as addresses: all of a

@@ -1,7 +1,8 @@
 import { LingolensError } from "../errors.js";
 import { onnxElementType } from "../graph/ops/elementwise.js";
+import type { Pointer } from "../native-library.js";
 import type { Executable, HostTensor } from "./engine.js";
-import { NameList, type OnnxRuntimeApi, type Pointer, type ValueInfo } from "./onnxruntime-api.js";
+import { NameList, type OnnxRuntimeApi, type ValueInfo } from "./onnxruntime-api.js";
 import { DTYPES, matchTensors, type ValueSignature } from "./signature.js";
 import type { Turns } from "./turns.js";
 

@@ -1,8 +1,9 @@
 import { availableParallelism } from "node:os";
 import { LingolensError } from "../errors.js";
+import type { Pointer } from "../native-library.js";
 import type { CompileOptions, EncodedProgram, Engine } from "./engine.js";
 import { NativeExecutable } from "./native-executable.js";
-import { OnnxRuntimeApi, type Pointer } from "./onnxruntime-api.js";
+import { OnnxRuntimeApi } from "./onnxruntime-api.js";
 import { type LibraryOptions, onnxRuntimeLibrary } from "./onnxruntime-library.js";
 import { OpenPrograms } from "./open-programs.js";
 

@@ -1,10 +1,8 @@
 import koffi from "koffi";
 import { LingolensError } from "../errors.js";
+import type { Pointer } from "../native-library.js";
 import { type NativeLibrary, openNativeLibrary } from "../native-library.js";
 import { Turns } from "./turns.js";
-
-/** The address of something that the library owns until it is released. */
-export type Pointer = bigint;
 
 /** The version of the table that is asked for: ONNX Runtime 1.22's. Every later library answers it too. */
 const API_VERSION = 22;

@@ -1,10 +1,10 @@
 import { availableParallelism } from "node:os";
 import type { Program } from "../../graph/onnx.js";
+import type { Pointer } from "../../native-library.js";
 import type { CompileOptions, EncodedProgram, Engine, Executable, ReadConstant } from "../engine.js";
 import { createNativeEngine, createSession, nativeRuntime, type Runtime } from "../native.js";
 import { OneDnnApi } from "../onednn/onednn-api.js";
 import { Primitives } from "../onednn/primitives.js";
-import type { Pointer } from "../onnxruntime-api.js";
 import type { LibraryOptions } from "../onnxruntime-library.js";
 import { Bf16Executable } from "./bf16-executable.js";
 import { CallThread, callFunctions } from "./call-thread.js";

@@ -1,9 +1,9 @@
 import { LingolensError } from "../../errors.js";
 import { type Program, programInputs, programParameters } from "../../graph/onnx.js";
+import type { Pointer } from "../../native-library.js";
 import { sharedBytes } from "../../shared-memory.js";
 import type { Executable, HostTensor } from "../engine.js";
 import { checkStatus } from "../onednn/onednn-api.js";
-import type { Pointer } from "../onnxruntime-api.js";
 import { matchTensors, type ValueSignature } from "../signature.js";
 import { BoundPlan, type PlanContext } from "./bound-plan.js";
 import { CallThread, callFunctions, type FailedCall } from "./call-thread.js";

@@ -1,6 +1,7 @@
+import type { Pointer } from "../../native-library.js";
 import { NativeThread } from "../../native-thread.js";
 import type { OneDnnApi } from "../onednn/onednn-api.js";
-import type { OnnxRuntimeApi, Pointer } from "../onnxruntime-api.js";
+import type { OnnxRuntimeApi } from "../onnxruntime-api.js";
 
 /** Numbers of a call: which function, and up to seven arguments. */
 export const CALL_WORDS = 8;

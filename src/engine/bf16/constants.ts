@@ -1,13 +1,8 @@
 import { parameterOp, type Tensor } from "../../graph/tensor.js";
+import type { Pointer } from "../../native-library.js";
 import { sharedBytes } from "../../shared-memory.js";
 import type { ReadConstant } from "../engine.js";
-import {
-  ARGUMENT,
-  checkStatus,
-  type MatrixType,
-  type OneDnnApi,
-  type Pointer,
-} from "../onednn/onednn-api.js";
+import { ARGUMENT, checkStatus, type MatrixType, type OneDnnApi } from "../onednn/onednn-api.js";
 import { CALL_WORDS, type CallThread, EXECUTE } from "./call-thread.js";
 import { addressOf, sharedWords } from "./native-words.js";
 import type { Operand } from "./operands.js";

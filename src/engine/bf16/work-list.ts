@@ -1,9 +1,9 @@
 import { LingolensError } from "../../errors.js";
 import { type Dimension, evaluateDimension, type Shape, type Sizes } from "../../graph/shape.js";
 import type { Tensor } from "../../graph/tensor.js";
+import type { Pointer } from "../../native-library.js";
 import { ARGUMENT, type MatrixType, type Primitive, type Stack } from "../onednn/onednn-api.js";
 import type { Primitives } from "../onednn/primitives.js";
-import type { Pointer } from "../onnxruntime-api.js";
 import { BYTES } from "../signature.js";
 import { type Constants, packedType } from "./constants.js";
 import { addressOf } from "./native-words.js";

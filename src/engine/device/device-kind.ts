@@ -1,5 +1,6 @@
 import { LingolensError } from "../../errors.js";
-import type { OnnxRuntimeApi, Pointer } from "../onnxruntime-api.js";
+import type { Pointer } from "../../native-library.js";
+import type { OnnxRuntimeApi } from "../onnxruntime-api.js";
 
 export type DeviceName = "webgpu" | "cuda";
 /** Where to compute: on the processors, or elsewhere. */

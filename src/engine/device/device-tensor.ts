@@ -1,5 +1,5 @@
+import type { Pointer } from "../../native-library.js";
 import type { DType, HostTensor } from "../engine.js";
-import type { Pointer } from "../onnxruntime-api.js";
 
 /** A tensor in a device's memory, which stays there from one run to the next until it is released. */
 export interface DeviceTensor {

@@ -1,10 +1,8 @@
 import koffi from "koffi";
 import { LingolensError } from "../../errors.js";
+import type { Pointer } from "../../native-library.js";
 import { bindFunctions, openOneDnn, type Signatures, type Symbols, unavailable } from "./onednn-library.js";
 import { type Activation, type Dialect, type MemoryDescription, version2, version3 } from "./versions.js";
-
-/** The address of something that the library owns until it is destroyed. */
-export type Pointer = bigint;
 
 /** Element types of matrices: dnnl_data_type_t. */
 const DATA_TYPE = { bfloat16: 2, float32: 3 } as const;

@@ -1,5 +1,6 @@
 import koffi from "koffi";
-import { checkStatus, type Pointer } from "./onednn-api.js";
+import type { Pointer } from "../../native-library.js";
+import { checkStatus } from "./onednn-api.js";
 import { bindFunctions, type Signatures, type Symbols } from "./onednn-library.js";
 
 /** A description of memory: in version 2 its bytes, in version 3 its address. Calls copy what they need of it. */

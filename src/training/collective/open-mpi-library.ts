@@ -1,7 +1,8 @@
 import koffi from "koffi";
 import { LingolensError } from "../../errors.js";
+import type { Pointer } from "../../native-library.js";
 import { type NativeLibrary, openNativeLibrary } from "../../native-library.js";
-import { NativeThread, type Pointer } from "../../native-thread.js";
+import { NativeThread } from "../../native-thread.js";
 
 /**
  * The functions that are used, by the names and parameters of the MPI standard 3.1. A handle of Open MPI's, such as a
