@@ -53,8 +53,8 @@ export async function startServer(
   );
   server.maxConnections = MAX_CONNECTIONS;
   answerUnreadable(server);
-  server.listen(port, host);
   try {
+    server.listen(port, host);
     await once(server, "listening");
   } catch (error) {
     throw new LingolensError(
