@@ -124,7 +124,7 @@ describe("lingolens serve", () => {
     for (const [args, code] of [
       [["--port", String(port)], 2],
       [["--max-batch", "0"], 2],
-      [["--port", "99999"], 1],
+      [["--port", "99999"], 2],
       [["--api-key", "two words"], 2],
       [["--api-key-file", join(folder.path, "empty")], 2],
       [["--api-key-file", join(folder.path, "nothing")], 1],
